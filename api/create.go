@@ -1,0 +1,95 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Defaults and limits of a workspace. All are inclusive.
+const (
+	DefaultVCPUCount = 1
+	MinVCPUCount     = 1
+	MaxVCPUCount     = 8
+
+	DefaultMemMiB = 1024
+	MinMemMiB     = 256
+	MaxMemMiB     = 32768
+
+	DefaultDiskMiB = 10240
+	MinDiskMiB     = 64
+	MaxDiskMiB     = 1 << 20
+
+	DefaultTTLSeconds = 600
+	MinTTLSeconds     = 60
+	MaxTTLSeconds     = 3600
+
+	DefaultTimeoutSeconds = 30
+)
+
+// Network policies.
+const (
+	NetworkOff                  = "off"
+	NetworkEgress               = "egress"
+	NetworkEgressPublishedPorts = "egress+published-ports"
+)
+
+// CreateRequest asks for a workspace. Zero values mean the defaults.
+type CreateRequest struct {
+	Environment     string            `json:"environment"`
+	VCPUCount       int               `json:"vcpu_count,omitempty"`
+	MemMiB          int               `json:"mem_mib,omitempty"`
+	DiskMiB         int               `json:"disk_mib,omitempty"`
+	TTLSeconds      int               `json:"ttl_seconds,omitempty"`
+	NetworkPolicy   string            `json:"network_policy,omitempty"`
+	AllowHostCompat bool              `json:"allow_host_compat,omitempty"`
+	Name            string            `json:"name,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+}
+
+// WithDefaults returns r with zero values replaced by the defaults.
+func (r CreateRequest) WithDefaults() CreateRequest {
+	fill := func(v *int, otherwise int) {
+		if *v == 0 {
+			*v = otherwise
+		}
+	}
+	fill(&r.VCPUCount, DefaultVCPUCount)
+	fill(&r.MemMiB, DefaultMemMiB)
+	fill(&r.DiskMiB, DefaultDiskMiB)
+	fill(&r.TTLSeconds, DefaultTTLSeconds)
+	if r.NetworkPolicy == "" {
+		r.NetworkPolicy = NetworkOff
+	}
+	return r
+}
+
+// Check returns an Invalid error that names the first field outside its limits,
+// with the value and the limit. Call it on what WithDefaults returned.
+func (r CreateRequest) Check() error {
+	if r.Environment == "" {
+		return invalid("environment", "must not be empty", "name one, for example host")
+	}
+	for _, f := range []struct {
+		name       string
+		value      int
+		low, high  int
+		unitOfHint string
+	}{
+		{"vcpu_count", r.VCPUCount, MinVCPUCount, MaxVCPUCount, ""},
+		{"mem_mib", r.MemMiB, MinMemMiB, MaxMemMiB, " MiB"},
+		{"disk_mib", r.DiskMiB, MinDiskMiB, MaxDiskMiB, " MiB"},
+		{"ttl_seconds", r.TTLSeconds, MinTTLSeconds, MaxTTLSeconds, " seconds"},
+	} {
+		if f.value < f.low || f.value > f.high {
+			return invalid(f.name, fmt.Sprintf("is %d, allowed are %d to %d%s", f.value, f.low, f.high, f.unitOfHint), "choose a value in that range")
+		}
+	}
+	if err := CheckName(r.Name); err != nil {
+		return err
+	}
+	return CheckLabels(r.Labels)
+}
+
+func invalid(field, what, hint string) error {
+	return &Error{Kind: Invalid, Hint: hint, Err: errors.New(field + " " + what)}
+}
