@@ -1,0 +1,169 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+)
+
+const (
+	recordName = "record.json"
+	layout     = 1       // of the file around the record
+	maxRecord  = 1 << 20 // bytes, of the whole file
+)
+
+// envelope is record.json. SHA256 is that of sealed, the same without it.
+type envelope struct {
+	Layout int             `json:"layout"`
+	SHA256 string          `json:"sha256"`
+	Record json.RawMessage `json:"record"`
+}
+
+type sealed struct {
+	Layout int             `json:"layout"`
+	Record json.RawMessage `json:"record"`
+}
+
+// isForeign reports whether another version of pyro wrote the file. Where the sum
+// is right for our layout, the number itself was damaged.
+func (e *envelope) isForeign() bool {
+	if e.Layout == layout || e.SHA256 == "" {
+		return false
+	}
+	sum, err := digest(e.Record)
+	return err != nil || sum != e.SHA256
+}
+
+// errLayout marks a record of another version of pyro, which is not broken.
+var errLayout = errors.New("unknown layout")
+
+func digest(record json.RawMessage) (string, error) {
+	data, err := json.Marshal(sealed{Layout: layout, Record: record})
+	return fmt.Sprintf("%x", sha256.Sum256(data)), err
+}
+
+// encodeRecord wraps a JSON object into what record.json holds.
+func encodeRecord(payload []byte) ([]byte, error) {
+	if trimmed := bytes.TrimSpace(payload); len(trimmed) == 0 || trimmed[0] != '{' {
+		return nil, errors.New("record is no JSON object")
+	}
+	sum, err := digest(payload)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(envelope{Layout: layout, SHA256: sum, Record: payload})
+	if err != nil {
+		return nil, err
+	}
+	if len(data) >= maxRecord {
+		return nil, fmt.Errorf("record has %d bytes, allowed are %d", len(data), maxRecord)
+	}
+	return append(data, '\n'), nil
+}
+
+// decodeRecord returns the record that encodeRecord wrapped. It accepts no other
+// form of the same JSON, so that no byte of the file can change unseen.
+func decodeRecord(data []byte) ([]byte, error) {
+	var e envelope
+	if err := json.Unmarshal(data, &e); err != nil {
+		return nil, fmt.Errorf("%d bytes that are no record: %w", len(data), err)
+	}
+	if e.isForeign() {
+		return nil, fmt.Errorf("%w %d, this version knows %d", errLayout, e.Layout, layout)
+	}
+	again, err := encodeRecord(e.Record)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, data) {
+		return nil, errors.New("checksum does not match")
+	}
+	return e.Record, nil
+}
+
+// Read returns the record of a workspace as it was last written, whether it runs or
+// not. A workspace that does not exist, or whose record was never written, is
+// api.NotFound; a record of another version of pyro api.Unsupported; one that is
+// empty, cut, changed or too long api.Internal with the id.
+func (s *Store) Read(id string) ([]byte, error) {
+	if err := api.CheckID(id); err != nil {
+		return nil, err
+	}
+	data, err := readBounded(filepath.Join(s.path(id), recordName), maxRecord)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound(id)
+	}
+	var payload []byte
+	if err == nil {
+		payload, err = decodeRecord(data)
+	}
+	switch {
+	case errors.Is(err, errLayout):
+		return nil, &api.Error{Kind: api.Unsupported, Op: "read record", ID: id, Hint: "use the version of pyro that made the workspace", Err: err}
+	case sys.IsDenied(err):
+		return nil, sys.Explain("read record "+id, err)
+	case err != nil:
+		return nil, &api.Error{Kind: api.Internal, Op: "read record", ID: id, Hint: "`pyro workspace delete " + id + "` removes it", Err: err}
+	}
+	return payload, nil
+}
+
+// readBounded reads a regular file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|sys.NoFollow, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", filepath.Base(path), limit)
+	}
+	return data, err
+}
+
+// WriteRecord replaces the record by payload, a JSON object below 1 MiB. When it
+// returns nil the record survives a power cut, in a volatile workspace the death of
+// the process; when it fails the old record is still there. A record of another
+// version of pyro is not replaced.
+func (w *Workspace) WriteRecord(payload []byte) error {
+	data, err := encodeRecord(payload)
+	if err != nil {
+		return &api.Error{Kind: api.Internal, Op: "write record", ID: w.id, Err: err}
+	}
+	if _, err := w.store.Read(w.id); errors.Is(err, api.Unsupported) {
+		return err
+	}
+	return sys.Explain("write record "+w.id, replace(w.store.disk, filepath.Join(w.Path(), recordName), data, w.survive))
+}
+
+// replace gives a file new contents: all of them or none.
+func replace(d disk, path string, data []byte, survive durability) error {
+	tmp := path + ".tmp" // one writer: the lock's holder
+	fault.Hit("record-before-write")
+	if err := fault.Error("record-write"); err != nil {
+		return err
+	}
+	if err := write(d, tmp, os.O_TRUNC, data, survive); err != nil {
+		return err
+	}
+	fault.Hit("record-before-rename")
+	if err := d.Rename(tmp, path); err != nil {
+		return err
+	}
+	fault.Hit("record-after-rename")
+	if survive != powerCut {
+		return nil
+	}
+	return d.SyncDir(filepath.Dir(path))
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+)
+
+// Store is an open state directory. It holds no descriptors and no state of its
+// own, so it need not be closed, and any number of goroutines and processes may
+// use the same directory.
+type Store struct {
+	dirs Dirs
+	disk disk
+	boot func() (string, error)
+}
+
+// Open makes the directories that are missing and refuses those that another user
+// could change: wrong owner, writable for group or others, or a symbolic link. Such
+// a refusal is api.Denied, a run directory too long for sockets api.Invalid.
+func Open(dirs Dirs) (*Store, error) {
+	s := &Store{dirs: dirs, disk: osDisk{}, boot: sys.BootID}
+	if path := s.RunDir("000000000000") + "/control.sock"; len(path) > maxSocketPath {
+		return nil, &api.Error{
+			Kind: api.Invalid, Op: "open state", Hint: "set PYRO_RUN_DIR to a shorter directory",
+			Err: fmt.Errorf("socket path %s has %d bytes, allowed are %d", path, len(path), maxSocketPath),
+		}
+	}
+	for _, d := range s.layout() {
+		if err := makeDir(d.path, d.mode); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+type dirMode struct {
+	path string
+	mode fs.FileMode
+}
+
+// layout lists the directories that Open makes, parents first. Processes of a
+// sandbox run as users of their own where root starts them and have to pass
+// through run and sandbox directories, but not to list them.
+func (s *Store) layout() []dirMode {
+	shared := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		shared = 0o711
+	}
+	list := []dirMode{
+		{s.dirs.State, 0o700},
+		{s.workspaces(), 0o700},
+		{s.trash(), 0o700},
+		{s.goneDir(), 0o700},
+		{filepath.Dir(s.dirs.Run), shared},
+		{s.dirs.Run, shared},
+	}
+	if s.dirs.Sandbox != "" {
+		list = append(list, dirMode{filepath.Dir(s.dirs.Sandbox), 0o711}, dirMode{s.dirs.Sandbox, 0o711})
+	}
+	if s.dirs.UIDs != "" {
+		list = append(list, dirMode{s.dirs.UIDs, 0o700})
+	}
+	return list
+}
+
+// makeDir makes a directory with this mode, whatever the umask, or takes an existing
+// one that only we can change. That one's mode is narrowed where it is to be
+// private, and widened where sandboxes have to pass.
+func makeDir(path string, mode fs.FileMode) error {
+	if err := makeParents(filepath.Dir(path)); err != nil {
+		return sys.Explain("open state", err)
+	}
+	switch err := os.Mkdir(path, mode); {
+	case err == nil:
+		return sys.Explain("open state", os.Chmod(path, mode))
+	case !errors.Is(err, fs.ErrExist):
+		return sys.Explain("open state", err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return sys.Explain("open state", err)
+	}
+	perm := info.Mode().Perm()
+	if !info.IsDir() || sys.Owner(info) != os.Geteuid() || perm&0o022 != 0 {
+		return &api.Error{
+			Kind: api.Denied, Op: "open state",
+			Hint: fmt.Sprintf("it must be a directory of uid %d that nobody else may write to: remove it, or choose another", os.Geteuid()),
+			Err:  fmt.Errorf("unsafe owner or mode on %s: %v of uid %d", path, info.Mode(), sys.Owner(info)),
+		}
+	}
+	if mode != 0o700 {
+		mode |= perm
+	}
+	if perm == mode {
+		return nil
+	}
+	return sys.Explain("open state", os.Chmod(path, mode))
+}
+
+// makeParents makes what is missing above a directory of ours: passable for all,
+// whatever the umask, and to be listed by nobody else.
+func makeParents(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeParents(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o711); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o711)
+}
+
+// Dirs returns the directories that the store was opened with.
+func (s *Store) Dirs() Dirs { return s.dirs }
+
+// RunDir is where the sockets of a workspace lie while it runs. It exists once
+// Workspace.MakeRunDir was called.
+func (s *Store) RunDir(id string) string { return filepath.Join(s.dirs.Run, id) }
+
+// SandboxDir is where an engine puts what its processes open by path. The engine
+// makes it and enters it in the ledger; the parent exists.
+func (s *Store) SandboxDir(id string) string {
+	if s.dirs.Sandbox == "" {
+		return filepath.Join(s.path(id), "disk")
+	}
+	return filepath.Join(s.dirs.Sandbox, id)
+}
+
+func (s *Store) workspaces() string      { return filepath.Join(s.dirs.State, "workspaces") }
+func (s *Store) trash() string           { return filepath.Join(s.dirs.State, "trash") }
+func (s *Store) goneDir() string         { return filepath.Join(s.dirs.State, "gone") }
+func (s *Store) path(id string) string   { return filepath.Join(s.workspaces(), id) }
+func (s *Store) lockOf(id string) string { return filepath.Join(s.path(id), lockName) }
+
+// IDs lists all workspaces in order: running, stopped, broken, and those still
+// being made, for which Read says api.NotFound.
+func (s *Store) IDs() ([]string, error) {
+	entries, err := os.ReadDir(s.workspaces())
+	if err != nil {
+		return nil, sys.Explain("list workspaces", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.IsDir() && api.CheckID(e.Name()) == nil {
+			ids = append(ids, e.Name())
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Running reports whether a process holds the workspace's lock. It never takes
+// it. A workspace that does not exist is api.NotFound.
+func (s *Store) Running(id string) (bool, error) {
+	if err := api.CheckID(id); err != nil {
+		return false, err
+	}
+	held, err := sys.Locked(s.lockOf(id))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return held, err
+	}
+	if _, err := os.Lstat(s.path(id)); err == nil {
+		return false, nil // its lock was deleted; nobody can be seen to hold it
+	}
+	return false, notFound(id)
+}
+
+// CountRunning returns how many workspaces are held by a process. It is a moment's
+// count: others may start and end meanwhile.
+func (s *Store) CountRunning() (int, error) {
+	ids, err := s.IDs()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, id := range ids {
+		if held, err := s.Running(id); err == nil && held {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func notFound(id string) error {
+	return &api.Error{
+		Kind: api.NotFound, Hint: "`pyro workspace list` shows those there are",
+		Err: fmt.Errorf("no workspace %s", id),
+	}
+}
