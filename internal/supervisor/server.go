@@ -1,0 +1,156 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// maxBody bounds a request, in bytes: the largest argument list that Linux takes is
+// 2 MiB.
+const maxBody = 8 << 20
+
+// server is the two sockets of a workspace.
+type server struct {
+	http    *http.Server
+	control net.Listener
+	bridge  *bridge
+}
+
+// listen makes the sockets; only their owner may connect.
+func (s *supervisor) listen(string) (*server, error) {
+	control, err := listenUnix(s.path(ControlSocket))
+	if err != nil {
+		return nil, err
+	}
+	agent, err := listenUnix(s.path(AgentSocket))
+	if err != nil {
+		_ = control.Close()
+		return nil, err
+	}
+	return &server{
+		control: control,
+		bridge:  newBridge(agent, s.sandbox.Dial),
+		http: &http.Server{
+			Handler:           s.routes(),
+			ReadHeaderTimeout: 10 * time.Second,
+			IdleTimeout:       time.Minute,
+			MaxHeaderBytes:    1 << 16,
+			ErrorLog:          log.New(io.Discard, "", 0), // it would only repeat what clients did wrong
+		},
+	}, nil
+}
+
+// listenUnix relies on the directory, which is closed to others, and closes the
+// socket to them as well.
+func listenUnix(path string) (net.Listener, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// serve returns after close, when the last connection has ended.
+func (v *server) serve() error {
+	go v.bridge.serve() // ends with close
+	if err := v.http.Serve(v.control); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// close lets answers that are under way get out, then cuts what is left.
+func (v *server) close() {
+	v.bridge.close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if v.http.Shutdown(ctx) != nil {
+		_ = v.http.Close()
+	}
+}
+
+func (s *supervisor) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/hello", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete"}})
+	})
+	mux.HandleFunc("GET /v1/workspace", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.view()) })
+	mux.HandleFunc("DELETE /v1/workspace", s.serveDelete)
+	mux.HandleFunc("POST /v1/exec", s.serveExec)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
+	})
+	return mux
+}
+
+// serveDelete answers when nothing is left but this process, which ends with the
+// answer.
+func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
+	s.finish(ending{remove: true, reason: api.ReasonExplicitDelete})
+	<-s.gone
+	switch {
+	case s.outcome != nil:
+		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: "delete workspace", ID: s.ID, Err: s.outcome})
+	case !s.why.remove:
+		fail(w, &api.Error{Kind: api.Conflict, Op: "delete workspace", ID: s.ID, Err: errors.New("it was just stopping"), Hint: "try again"})
+	default:
+		reply(w, api.WorkspaceDelete{WorkspaceID: s.ID, Deleted: true, Reason: api.ReasonExplicitDelete})
+	}
+}
+
+func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return &api.Error{Kind: api.Invalid, Err: fmt.Errorf("request: %w", err)}
+	}
+	return nil
+}
+
+func reply(w http.ResponseWriter, v any) { write(w, http.StatusOK, v) }
+
+func fail(w http.ResponseWriter, err error) { write(w, status(api.KindOf(err)), api.ReplyTo(err)) }
+
+func write(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // a client that went away is no error of ours
+}
+
+// status is the HTTP form of a kind.
+func status(k api.Kind) int {
+	switch k {
+	case api.Invalid:
+		return http.StatusBadRequest
+	case api.Denied:
+		return http.StatusForbidden
+	case api.NotFound:
+		return http.StatusNotFound
+	case api.Exists, api.Conflict:
+		return http.StatusConflict
+	case api.Expired:
+		return http.StatusGone
+	case api.Unsupported:
+		return http.StatusNotImplemented
+	case api.Unavailable:
+		return http.StatusServiceUnavailable
+	case api.Timeout:
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusInternalServerError
+	}
+}

@@ -1,0 +1,289 @@
+// Package supervisor is the host process of one running workspace.
+//
+// It is started by a client with one end of a socketpair as descriptor 3, reads
+// what is wanted from it, makes the sandbox, and answers once. From then on it
+// holds the workspace's lock, is the only writer of its record, and serves the
+// HTTP API on control.sock and the bridge to the agent on agent.sock, until the
+// workspace is deleted, expires, loses its sandbox, or, with a lease, until the
+// client goes away. What a supervisor leaves when it is killed is freed from the
+// ledger by whoever comes next.
+//
+// It knows engines only through their contract, and neither images nor command
+// lines.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// The sockets of a running workspace, in its run directory.
+const (
+	ControlSocket = "control.sock"
+	AgentSocket   = "agent.sock"
+)
+
+// guestPIDs is how many processes a guest may have.
+const guestPIDs = 1024
+
+// cleanupTime bounds what is done after the end has been decided.
+const cleanupTime = 20 * time.Second
+
+// Config is what a supervisor needs to know.
+type Config struct {
+	ID       string
+	Client   net.Conn // descriptor 3; Run closes it
+	Store    *store.Store
+	Engine   engine.Engine
+	Agent    string // path of the static agent
+	Capacity int    // workspaces that may run at once in this state directory
+	Version  string
+	Now      func() time.Time
+}
+
+// supervisor is a running workspace.
+type supervisor struct {
+	Config
+	held    *store.Workspace
+	sandbox engine.Sandbox
+
+	mu     sync.Mutex
+	record workspace.Record // written through update only
+
+	// end is closed by the first who decides that it is over; why says what is to
+	// be done then, and gone is closed when it has been done.
+	end     chan struct{}
+	endOnce sync.Once
+	why     ending
+	gone    chan struct{}
+	outcome error
+}
+
+// ending is what happens to the workspace when its supervisor ends.
+type ending struct {
+	remove bool   // nothing stays, else it is stopped
+	reason string // why it is stopped
+}
+
+// Run supervises one workspace to its end. An error before the workspace was ready
+// has been told to the client, and nothing of the workspace is left.
+func Run(ctx context.Context, cfg Config) error {
+	defer func() { _ = cfg.Client.Close() }()
+	launch, err := readLaunch(cfg.Client)
+	if err != nil {
+		return err
+	}
+	s := &supervisor{Config: cfg, end: make(chan struct{}), gone: make(chan struct{})}
+	server, err := s.start(ctx, launch)
+	if err != nil {
+		return errors.Join(err, Refuse(cfg.Client, err))
+	}
+	return s.live(ctx, launch, server)
+}
+
+// Refuse tells the client why there will be no workspace.
+func Refuse(client net.Conn, why error) error {
+	reply := api.ReplyTo(why)
+	return answer(client, workspace.Launched{Error: &reply})
+}
+
+// start makes everything, or undoes what it made.
+func (s *supervisor) start(ctx context.Context, launch workspace.Launch) (*server, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hangup := watchHangup(s.Client, func() { cancel(errClientGone) })
+	defer hangup.Stop()
+	if err := admit(s.Config, launch); err != nil {
+		return nil, err
+	}
+	held, err := s.Store.Create(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	s.held = held
+	fault.Hit("created")
+	server, err := s.make(ctx, launch)
+	if err == nil {
+		return server, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	cleanup, cancelCleanup := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancelCleanup()
+	if s.sandbox != nil {
+		err = errors.Join(err, s.sandbox.Stop(cleanup))
+	}
+	return nil, errors.Join(&api.Error{Kind: api.KindOf(err), Op: "create workspace", ID: s.ID, Hint: api.HintOf(err), Err: err}, held.Remove(cleanup))
+}
+
+var errClientGone = &api.Error{Kind: api.Canceled, Err: errors.New("the client went away")}
+
+// make acquires, in this order: record, run directory, uid, sandbox, sockets.
+func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server, error) {
+	s.record = workspace.NewRecord(s.ID, launch, s.Engine.Info(), s.Now())
+	if err := workspace.Write(s.held, s.record); err != nil {
+		return nil, err
+	}
+	fault.Hit("recorded")
+	run, err := s.held.MakeRunDir()
+	if err != nil {
+		return nil, err
+	}
+	fault.Hit("run-dir")
+	uid, err := s.hostUID()
+	if err != nil {
+		return nil, err
+	}
+	fault.Hit("uid")
+	req := s.record.Request
+	s.sandbox, err = s.Engine.Start(ctx, engine.Spec{
+		ID: s.ID, Environment: req.Environment, VCPUs: req.VCPUCount, MemMiB: req.MemMiB, DiskMiB: req.DiskMiB,
+		PIDs: guestPIDs, UID: uid, Dir: s.Store.SandboxDir(s.ID), Run: run, Agent: s.Agent,
+	}, s.held.Ledger())
+	if err != nil {
+		return nil, err
+	}
+	fault.Hit("sandbox")
+	server, err := s.listen(run)
+	if err != nil {
+		return nil, err
+	}
+	fault.Hit("sockets")
+	return server, s.update(func(r *workspace.Record) {
+		r.State, r.Limits = api.StateStarted, s.sandbox.Limits()
+	})
+}
+
+// hostUID is who the sandbox's processes are on the host: for root somebody that
+// nobody else is, for others themselves.
+func (s *supervisor) hostUID() (int, error) {
+	if uid := os.Geteuid(); uid != 0 {
+		return uid, nil
+	}
+	return s.held.AllocateUID()
+}
+
+// admit refuses what cannot be done, before anything is made.
+func admit(cfg Config, launch workspace.Launch) error {
+	req := launch.Request.WithDefaults()
+	if err := req.Check(); err != nil {
+		return err
+	}
+	if req.NetworkPolicy != api.NetworkOff {
+		return &api.Error{
+			Kind: api.Unsupported, Hint: "leave it out, or use off: the guest then has no network at all",
+			Err: fmt.Errorf("network policy %q is not available in this version", req.NetworkPolicy),
+		}
+	}
+	running, err := cfg.Store.CountRunning()
+	if err != nil {
+		return err
+	}
+	if running >= cfg.Capacity {
+		return &api.Error{
+			Kind: api.Conflict, Hint: "delete one: `pyro workspace list` shows them",
+			Err: fmt.Errorf("%d workspaces are running, allowed are %d", running, cfg.Capacity),
+		}
+	}
+	return nil
+}
+
+// live answers the client and waits for the end.
+func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *server) error {
+	serving := make(chan error, 1)
+	go func() { serving <- server.serve() }() // ends with server.close
+	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket)})
+	if err != nil { // it went away at the last moment
+		s.finish(ending{remove: true})
+	}
+	if launch.Lease {
+		hangup := watchHangup(s.Client, func() { s.finish(ending{remove: true}) })
+		defer hangup.Stop()
+	} else {
+		_ = s.Client.Close()
+	}
+	expiry := time.AfterFunc(time.Until(s.record.ExpiresAt()), func() { s.finish(ending{remove: true, reason: "expired"}) })
+	defer expiry.Stop()
+	go s.awaitSandbox(ctx)
+	select {
+	case <-s.end:
+	case <-ctx.Done():
+		s.finish(ending{remove: launch.Kind == workspace.KindRun, reason: "supervisor_stopped"})
+	}
+	s.outcome = s.conclude(context.WithoutCancel(ctx))
+	close(s.gone)
+	server.close()
+	return errors.Join(s.outcome, <-serving)
+}
+
+// finish decides how it ends; only the first decision counts.
+func (s *supervisor) finish(why ending) {
+	s.endOnce.Do(func() {
+		s.why = why
+		close(s.end)
+	})
+}
+
+// awaitSandbox ends when the sandbox has ended.
+func (s *supervisor) awaitSandbox(ctx context.Context) {
+	exit, err := s.sandbox.Wait(context.WithoutCancel(ctx))
+	if err != nil {
+		return
+	}
+	reason := exit.Reason
+	if reason == "" {
+		reason = engine.EndedByLoss // nobody had asked it to end
+	}
+	s.finish(ending{remove: s.record.Kind == workspace.KindRun, reason: reason})
+}
+
+// conclude ends the sandbox and frees what it had.
+func (s *supervisor) conclude(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
+	defer cancel()
+	fault.Hit("concluding")
+	if err := s.sandbox.Stop(ctx); err != nil {
+		return err
+	}
+	fault.Hit("sandbox-stopped")
+	if s.why.remove {
+		return s.held.Remove(ctx)
+	}
+	err := s.update(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
+	return errors.Join(err, s.held.Reap(ctx), s.held.Unlock())
+}
+
+// update changes the record in memory and on disk, under one lock.
+func (s *supervisor) update(change func(*workspace.Record)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.record
+	change(&next)
+	if err := workspace.Write(s.held, next); err != nil {
+		return err
+	}
+	s.record = next
+	return nil
+}
+
+// view is the workspace as its owner sees it now.
+func (s *supervisor) view() *api.Workspace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record.View(s.path(AgentSocket))
+}
+
+func (s *supervisor) path(name string) string { return filepath.Join(s.Store.RunDir(s.ID), name) }

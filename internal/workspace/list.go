@@ -1,0 +1,137 @@
+package workspace
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/store"
+)
+
+// List shows every workspace of the state directory, the most recently used first.
+// One that cannot be read is listed as broken and never stops the rest. One-shot
+// runs are not workspaces and are left out.
+func List(ctx context.Context, st *store.Store) (*api.WorkspaceList, error) {
+	ids, err := st.IDs()
+	if err != nil {
+		return nil, err
+	}
+	list := &api.WorkspaceList{Workspaces: []api.WorkspaceSummary{}}
+	for _, id := range ids {
+		r := settle(ctx, st, id)
+		if r != nil && r.Kind == KindWorkspace {
+			list.Workspaces = append(list.Workspaces, r.Summary())
+		}
+	}
+	slices.SortFunc(list.Workspaces, func(a, b api.WorkspaceSummary) int {
+		return cmp.Or(
+			cmp.Compare(b.LastActivityAt, a.LastActivityAt),
+			cmp.Compare(b.CreatedAt, a.CreatedAt),
+			cmp.Compare(a.WorkspaceID, b.WorkspaceID),
+		)
+	})
+	list.Count = len(list.Workspaces)
+	return list, nil
+}
+
+// Status shows a workspace that no supervisor answers for.
+func Status(ctx context.Context, st *store.Store, id string) (*api.Workspace, error) {
+	if err := api.CheckID(id); err != nil {
+		return nil, err
+	}
+	r := settle(ctx, st, id)
+	if r == nil {
+		return nil, &api.Error{Kind: api.NotFound, Op: "workspace", ID: id, Hint: "`pyro workspace list` shows those there are"}
+	}
+	return r.View(""), nil
+}
+
+// settle reads a record as it truly is. Where it says that the workspace is running
+// and nobody holds the lock, the supervisor was killed: what it left is freed, and
+// the record put right. It returns nil for what is not there, or not any more.
+func settle(ctx context.Context, st *store.Store, id string) *Record {
+	r, err := observe(st, id)
+	if err == nil && r.Reason == ReasonSupervisorLost && sweepOne(ctx, st, id) == nil {
+		r, err = observe(st, id)
+	}
+	if errors.Is(err, api.NotFound) {
+		return nil
+	}
+	return &r
+}
+
+// observe reads a record and corrects it by what can be seen. A record that cannot
+// be read comes back as a broken workspace beside the error.
+func observe(st *store.Store, id string) (Record, error) {
+	r, err := Read(st, id)
+	if err != nil {
+		return Record{ID: id, Kind: KindWorkspace, State: api.StateBroken, Reason: ReasonUnreadable + ": " + err.Error()}, err
+	}
+	if r.State == api.StateStopped {
+		return r, nil
+	}
+	running, err := st.Running(id)
+	if err == nil && !running {
+		r.State, r.Reason = api.StateStopped, ReasonSupervisorLost
+	}
+	return r, err
+}
+
+// Delete removes a workspace that no supervisor holds, a broken one too, and
+// returns when nothing of it is left. With a live supervisor it returns a Conflict.
+func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDelete, error) {
+	if err := api.CheckID(id); err != nil {
+		return nil, err
+	}
+	w, err := st.Lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Unlock() }()
+	if err := w.Remove(ctx); err != nil {
+		return nil, &api.Error{Kind: api.KindOf(err), Op: "delete workspace", ID: id, Err: err, Hint: "`pyro doctor` shows what holds it"}
+	}
+	return &api.WorkspaceDelete{WorkspaceID: id, Deleted: true, Reason: api.ReasonExplicitDelete}, nil
+}
+
+// Sweep frees what killed supervisors left: it removes one-shot runs that nobody
+// holds, and frees the sandboxes of workspaces whose supervisor is gone. Workspaces
+// that are held, and those that cannot be read, are left alone.
+func Sweep(ctx context.Context, st *store.Store) error {
+	ids, err := st.IDs()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		if r, err := observe(st, id); err == nil && r.Reason == ReasonSupervisorLost {
+			errs = append(errs, sweepOne(ctx, st, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepOne does it for one whose supervisor seemed to be gone.
+func sweepOne(ctx context.Context, st *store.Store, id string) error {
+	w, err := st.Lock(ctx, id)
+	if errors.Is(err, api.Conflict) || errors.Is(err, api.NotFound) {
+		return nil // somebody else is at it
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = w.Unlock() }()
+	r, err := Read(st, id) // again, now that nobody else writes
+	if err != nil || r.State == api.StateStopped {
+		return err
+	}
+	if r.Kind == KindRun {
+		return w.Remove(ctx)
+	}
+	if err := w.Reap(ctx); err != nil {
+		return err
+	}
+	r.State, r.Reason = api.StateStopped, ReasonSupervisorLost
+	return Write(w, r)
+}
