@@ -1,0 +1,297 @@
+package gvisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/yamux"
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/wire"
+)
+
+// How long the steps of Stop wait for the one before: first the agent sees end of
+// file and exits, then runsc passes a TERM on, then everything is killed.
+const (
+	stopAsked      = 2 * time.Second
+	stopTerminated = time.Second
+)
+
+// helperFD is where pyro-runsc finds itself. It is also the descriptor whose mere
+// presence makes the kernel size the table for 256 before there is a second
+// thread; growing it later costs the Sentry 8 to 14 ms.
+const helperFD = 255
+
+// sandbox is a running pyro-runsc with its Sentry and gofer.
+type sandbox struct {
+	spec   engine.Spec
+	limits api.Limits
+	group  cgroup
+
+	cmd     *exec.Cmd
+	said    bounded // what pyro-runsc printed: nothing unless it failed
+	channel *yamux.Session
+	family  []sys.Process // Sentry and gofer
+
+	stop sync.Once
+	done chan struct{} // closed when all processes are gone; exit is valid then
+	exit engine.Exit
+}
+
+var _ engine.Sandbox = (*sandbox)(nil)
+
+// bootError is a boot that failed, with what pyro-runsc said about it.
+type bootError struct {
+	step string // fork or hello
+	said string
+	code int // of pyro-runsc, -1 where it was killed or never ran
+	err  error
+}
+
+func (e *bootError) Error() string {
+	if e.said != "" {
+		return fmt.Sprintf("%s: %v: %s", e.step, e.err, e.said)
+	}
+	return fmt.Sprintf("%s: %v", e.step, e.err)
+}
+
+func (e *bootError) Unwrap() error { return e.err }
+
+// boot forks pyro-runsc and waits for the agent's hello. When it fails no process
+// is left.
+func (s *sandbox) boot(ctx context.Context, helper string, args []string) error {
+	ours, guest, err := sys.Socketpair()
+	if err != nil {
+		return err
+	}
+	started := make(chan error, 1)
+	go s.run(helper, args, guest, started)
+	if err := <-started; err != nil {
+		_ = ours.Close()
+		return &bootError{step: "fork", code: -1, err: err}
+	}
+	if s.channel, err = yamux.Client(ours, channelConfig()); err != nil {
+		_ = ours.Close()
+		s.kill()
+		<-s.done
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
+	defer cancel()
+	if err := s.hello(ctx); err != nil {
+		s.family = sys.ChildrenOf(s.cmd.Process.Pid)
+		s.kill()
+		<-s.done
+		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), err: err}
+	}
+	return nil
+}
+
+// channelConfig is yamux without its own timers: a paused sandbox is not a dead
+// one, and a dead one closes the socket.
+func channelConfig() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.EnableKeepAlive = false
+	c.ConnectionWriteTimeout = 30 * time.Second
+	c.MaxStreamWindowSize = 1 << 20
+	c.LogOutput = io.Discard
+	return c
+}
+
+// run starts pyro-runsc, reports, and lives until everything of the sandbox is
+// gone. It keeps its thread: the parent-death signal belongs to the thread that
+// forked, and would strike when that ends.
+func (s *sandbox) run(helper string, args []string, guest *os.File, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(s.done)
+	err := s.fork(helper, args, guest)
+	// Ours must be closed, or we would never read end of file when the guest ends.
+	_ = guest.Close()
+	started <- err
+	if err != nil {
+		s.exit = engine.Exit{Code: -1, Reason: engine.EndedByLoss}
+		return
+	}
+	_ = s.cmd.Wait() // the status is in ProcessState
+	if s.channel != nil {
+		_ = s.channel.Close()
+	}
+	s.exit = s.verdict()
+}
+
+func (s *sandbox) fork(helper string, args []string, guest *os.File) error {
+	self, err := os.Open(helper)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = self.Close() }()
+	cmd := exec.Command(fmt.Sprintf("/proc/self/fd/%d", helperFD), args...)
+	cmd.Args[0] = "pyro-runsc"
+	cmd.Env = []string{} // not nil: nil would mean ours
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = &s.said, &s.said
+	// ExtraFiles[i] becomes descriptor 3+i; nil ones stay closed.
+	cmd.ExtraFiles = make([]*os.File, helperFD-2)
+	cmd.ExtraFiles[controlFD-3], cmd.ExtraFiles[helperFD-3] = guest, self
+	cmd.SysProcAttr = attributes(s.spec.UID)
+	cmd.WaitDelay = time.Second // a stray holder of stderr must not hold us
+	s.cmd = cmd
+	return cmd.Start()
+}
+
+// attributes makes the child root of its own namespaces.
+func attributes(uid int) *syscall.SysProcAttr {
+	mapping := []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+	gid := mapping
+	if os.Geteuid() != 0 {
+		gid = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
+			syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		UidMappings: mapping,
+		GidMappings: gid,
+		// Only root may drop supplementary groups; elsewhere the kernel denies it.
+		GidMappingsEnableSetgroups: os.Geteuid() == 0,
+		// Without it a child of root stays unmapped and owns nothing.
+		Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: os.Geteuid() != 0},
+		Pdeathsig:  syscall.SIGKILL,
+		Setsid:     true, // a Ctrl-C at the terminal is not for it
+	}
+}
+
+// hello waits for the agent and for nothing else: the channel works as soon as
+// something answers.
+func (s *sandbox) hello(ctx context.Context) error {
+	client := wire.Client{Dial: s.Dial}
+	if _, err := client.Hello(ctx); err != nil {
+		return err
+	}
+	s.family = sys.ChildrenOf(s.cmd.Process.Pid)
+	for _, p := range s.family {
+		go s.watch(p)
+	}
+	return nil
+}
+
+// watch ends the sandbox when one of its processes ends: without its gofer it
+// would go on for a while, failing in odd ways. It returns when p has ended.
+func (s *sandbox) watch(p sys.Process) {
+	if p.Wait(context.Background()) == nil {
+		s.kill()
+	}
+}
+
+func (s *sandbox) kill() { _ = s.cmd.Process.Kill() }
+
+// Dial implements engine.Sandbox.
+func (s *sandbox) Dial(context.Context) (net.Conn, error) {
+	conn, err := s.channel.Open()
+	if err != nil {
+		return nil, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("the sandbox is gone: %w", err)}
+	}
+	return conn, nil
+}
+
+// Wait implements engine.Sandbox.
+func (s *sandbox) Wait(ctx context.Context) (engine.Exit, error) {
+	select {
+	case <-s.done:
+		return s.exit, nil
+	case <-ctx.Done():
+		return engine.Exit{}, context.Cause(ctx)
+	}
+}
+
+// Stop implements engine.Sandbox.
+func (s *sandbox) Stop(ctx context.Context) error {
+	s.stop.Do(func() { go s.escalate(ctx) })
+	_, err := s.Wait(context.WithoutCancel(ctx))
+	return err
+}
+
+// escalate ends when the sandbox has ended.
+func (s *sandbox) escalate(ctx context.Context) {
+	_ = s.channel.Close() // end of file: the agent, PID 1, exits
+	if s.ended(ctx, stopAsked) {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	if s.ended(ctx, stopTerminated) {
+		return
+	}
+	s.kill()
+	<-s.done
+}
+
+func (s *sandbox) ended(ctx context.Context, within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// Limits implements engine.Sandbox.
+func (s *sandbox) Limits() api.Limits { return s.limits }
+
+// verdict waits until the Sentry and the gofer are gone as well, and says how the
+// sandbox ended. Both die with pyro-runsc by their parent-death signals.
+func (s *sandbox) verdict() engine.Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, p := range s.family {
+		if errors.Is(p.Wait(ctx), context.DeadlineExceeded) {
+			_ = p.Kill()
+		}
+		p.Reap()
+	}
+	code := s.cmd.ProcessState.ExitCode()
+	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	switch {
+	case code == 0:
+		return engine.Exit{}
+	case s.group.killed():
+		return engine.Exit{Code: code, Reason: engine.EndedByOOM}
+	default:
+		return engine.Exit{Code: code, Reason: engine.EndedByLoss}
+	}
+}
+
+// bounded keeps the first 4 KiB of what is written to it: the telling lines of a
+// failed start.
+type bounded struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf = append(b.buf, p[:min(len(p), 4096-len(b.buf))]...)
+	return len(p), nil
+}
+
+func (b *bounded) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(bytes.TrimSpace(b.buf))
+}

@@ -1,0 +1,96 @@
+// Package local is the composition root of what works on this machine only: it
+// finds the helpers, makes the engines, and hands them to the supervisor and to
+// doctor. It is the one place that names every engine. Command lines and clients
+// live elsewhere; cmd/pyro gives them the functions of this package.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/gvisor"
+	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/supervisor"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/version"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// capacity is how many workspaces may run at once in a state directory.
+const capacity = 64
+
+// clientFD is where a supervisor finds the client that started it.
+const clientFD = 3
+
+// sweepTime bounds the search for what killed supervisors left.
+const sweepTime = 30 * time.Second
+
+// Supervise is `pyro supervise ID`: the life of one workspace. It is started by a
+// client, never by a person.
+func Supervise(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: pyro supervise ID (started by pyro itself)")
+	}
+	client, err := inherited(clientFD)
+	if err != nil {
+		return fmt.Errorf("supervise: descriptor %d: %w", clientFD, err)
+	}
+	cfg, err := configure(args[0])
+	if err != nil {
+		return errors.Join(err, supervisor.Refuse(client, err))
+	}
+	cfg.Client = client
+	// Orphans of the sandbox come to us instead of init: gone can be seen.
+	if err := sys.SetSubreaper(); err != nil {
+		return errors.Join(err, supervisor.Refuse(client, err))
+	}
+	err = supervisor.Run(ctx, cfg)
+	sweep, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTime)
+	defer cancel()
+	return errors.Join(err, workspace.Sweep(sweep, cfg.Store))
+}
+
+func configure(id string) (supervisor.Config, error) {
+	if err := api.CheckID(id); err != nil {
+		return supervisor.Config{}, err
+	}
+	st, err := openStore()
+	if err != nil {
+		return supervisor.Config{}, err
+	}
+	agent, err := helper("pyro-agent")
+	if err != nil {
+		return supervisor.Config{}, err
+	}
+	runsc, err := helper("pyro-runsc")
+	if err != nil {
+		return supervisor.Config{}, err
+	}
+	return supervisor.Config{
+		ID: id, Store: st, Agent: agent, Engine: gvisor.New(runsc, agentCopies(st)),
+		Capacity: capacity, Version: version.String(), Now: time.Now,
+	}, nil
+}
+
+func openStore() (*store.Store, error) {
+	dirs, err := store.FindDirs(os.Getenv, os.Geteuid())
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dirs)
+}
+
+// inherited turns a descriptor that the parent passed into a connection.
+func inherited(fd uintptr) (net.Conn, error) {
+	f := os.NewFile(fd, "client")
+	if f == nil {
+		return nil, errors.New("it is not open: this command is started by pyro itself")
+	}
+	defer func() { _ = f.Close() }() // FileConn works on a duplicate
+	return net.FileConn(f)
+}
