@@ -1,0 +1,74 @@
+// Package runsc is the program pyro-runsc: gVisor's runsc as pyro's engine needs it.
+// It is not a general runsc; what the engine does not call is left out.
+//
+//	pyro-runsc --version                                 its name and gVisor's version
+//	pyro-runsc seccomp-keys                              which filters are built in
+//	pyro-runsc --stage FILE [runsc flags] COMMAND …      prepare namespaces (package stage), then runsc
+//	pyro-runsc [runsc flags] COMMAND …                   runsc
+//
+// "--stage FILE" comes first or not at all. The commands are those of Commands;
+// run and restore-fd stay attached: the process lives as long as the sandbox, ends
+// with PID 1's status, and the sandbox ends with it.
+//
+// Exit status: 125 where this program's own preparation failed, 128 where runsc's
+// did, both with one line on standard error; otherwise PID 1's status, or 128 plus
+// the signal's number. A guest may end with 125 or 128 too; the caller tells by
+// whether the agent has ever spoken.
+package runsc
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/google/subcommands"
+	"gvisor.dev/gvisor/runsc/cli"
+	"gvisor.dev/gvisor/runsc/version"
+
+	"github.com/pyro-sandbox/pyro/gvisor/internal/filters"
+	"github.com/pyro-sandbox/pyro/gvisor/internal/launch"
+)
+
+// Exit statuses of the program itself.
+const (
+	exitOK     = 0
+	exitLaunch = 125
+	exitRunsc  = 128
+)
+
+// Main runs the program with that argument list, the program's name included, and
+// returns its exit status. It returns only from --version, seccomp-keys and a
+// failed preparation; runsc ends the process itself.
+func Main(argv []string, stdout, stderr io.Writer) int {
+	if len(argv) == 2 {
+		switch argv[1] {
+		case "--version":
+			_, _ = fmt.Fprintln(stdout, "pyro-runsc", version.Version())
+			return exitOK
+		case "seccomp-keys":
+			_, _ = io.WriteString(stdout, strings.Join(filters.Keys(), "\n")+"\n")
+			return exitOK
+		}
+	}
+	args, err := launch.Prepare(argv)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "pyro-runsc: "+oneLine(err.Error()))
+		return exitLaunch
+	}
+	filters.Register()
+	os.Args = args // where runsc reads them
+	cli.Run(nil, Commands(), []subcommands.Command{})
+	return exitRunsc
+}
+
+// oneLine keeps the promise of one line whatever names stand in an error.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
