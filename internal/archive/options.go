@@ -1,0 +1,111 @@
+package archive
+
+import "cmp"
+
+// Limits bound what one archive may hold. A field that is zero means its default.
+type Limits struct {
+	Entries   int   // members, and directories made on the way to them: 200,000
+	Bytes     int64 // of all files together, as they would be written: 10 GiB
+	NameBytes int   // of one name or link target: 4,096
+	Depth     int   // parts of one name: 256
+}
+
+// maxDirBytes bounds the names of the directories of one archive together, in
+// bytes; they are held until the end, when modes and times are set.
+const maxDirBytes = 32 << 20
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Entries:   cmp.Or(l.Entries, 200_000),
+		Bytes:     cmp.Or(l.Bytes, 10<<30),
+		NameBytes: cmp.Or(l.NameBytes, 4096),
+		Depth:     cmp.Or(l.Depth, 256),
+	}
+}
+
+// Formats says which bytes Unpack takes for an archive.
+type Formats int
+
+// Formats.
+const (
+	TarOnly       Formats = iota // not compressed
+	TarCompressed                // plain, or under gzip, bzip2 or xz, whichever it turns out to be
+)
+
+// Links says what becomes of links in an archive.
+type Links int
+
+// What may become of links.
+const (
+	LinksRefused Links = iota // each is an error
+	LinksAsData               // symlinks as they are, hard links to earlier files of the archive
+)
+
+// Specials says what becomes of devices, FIFOs and sockets; none is ever made.
+type Specials int
+
+// What may become of special files.
+const (
+	SpecialsRefused Specials = iota // each is an error that names it
+	SpecialsSkipped                 // left out and counted
+)
+
+// Modes says which mode bits are taken from an archive. The umask plays no part.
+type Modes int
+
+// Which mode bits are taken.
+const (
+	ModesPlain   Modes = iota // read, write, execute; no set-id and sticky bits
+	ModesKept                 // all twelve bits
+	ModesPrivate              // none: files 0600, directories 0700
+)
+
+func (m Modes) file(mode int64) uint32 {
+	if m == ModesPrivate {
+		return 0o600
+	}
+	return m.bits(mode)
+}
+
+func (m Modes) dir(mode int64) uint32 {
+	if m == ModesPrivate {
+		return 0o700
+	}
+	return m.bits(mode)
+}
+
+func (m Modes) bits(mode int64) uint32 {
+	if m == ModesKept {
+		return uint32(mode) & 0o7777
+	}
+	return uint32(mode) & 0o777
+}
+
+// Owner is a user and group of files and directories. Links stay with the process,
+// as their owner means nothing.
+type Owner struct{ UID, GID int }
+
+// UnpackOptions say what an archive may do. The zero value is the strictest: plain
+// tar of files and directories only.
+type UnpackOptions struct {
+	Formats  Formats
+	Links    Links
+	Specials Specials
+	Modes    Modes
+	Owner    *Owner // nil: that of the process; what the archive says never counts
+	Limits   Limits
+}
+
+// PackOptions say what a tree may hold. With the zero value a device, FIFO or
+// socket in it is an error.
+type PackOptions struct {
+	Specials Specials
+	Limits   Limits
+}
+
+// Counts is what Unpack made or Pack wrote.
+type Counts struct {
+	Entries int   // members: files, directories and links
+	Bytes   int64 // of files, as long as they are when unpacked; a hard link adds none
+	Skipped int   // special files left out
+}

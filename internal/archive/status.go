@@ -1,0 +1,73 @@
+package archive
+
+import (
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kind is what stands under a name. The words are those of the guest protocol.
+type Kind string
+
+// All kinds.
+const (
+	KindFile      Kind = "file"
+	KindDirectory Kind = "directory"
+	KindSymlink   Kind = "symlink"
+	KindSpecial   Kind = "special" // a device, FIFO or socket
+)
+
+// Info describes what stands under a name, of a link the link itself.
+type Info struct {
+	Name    string // last part of the path
+	Kind    Kind
+	Mode    fs.FileMode // permission bits only
+	Size    int64       // bytes: of a file its length, of a symlink that of its target, else 0
+	ModTime time.Time
+}
+
+// inode tells one file from all others that exist at the same time.
+type inode struct{ dev, ino uint64 }
+
+// status is the part of stat(2) that this package uses.
+type status struct {
+	kind  Kind
+	mode  uint32 // permissions, set-id and sticky bits
+	size  int64
+	links uint64
+	mtime time.Time // whole seconds
+	id    inode
+}
+
+func fstat(fd int) (status, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return status{}, err
+	}
+	return newStatus(&st), nil
+}
+
+func newStatus(st *unix.Stat_t) status {
+	seconds, _ := st.Mtim.Unix()
+	s := status{
+		kind:  KindSpecial,
+		mode:  uint32(st.Mode) & 0o7777,
+		links: uint64(st.Nlink),
+		mtime: time.Unix(seconds, 0),
+		id:    inode{dev: uint64(st.Dev), ino: st.Ino},
+	}
+	switch uint32(st.Mode) & unix.S_IFMT {
+	case unix.S_IFREG:
+		s.kind, s.size = KindFile, st.Size
+	case unix.S_IFDIR:
+		s.kind = KindDirectory
+	case unix.S_IFLNK:
+		s.kind, s.size = KindSymlink, st.Size
+	}
+	return s
+}
+
+func (s status) info(name string) Info {
+	return Info{Name: name, Kind: s.kind, Mode: fs.FileMode(s.mode & 0o777), Size: s.size, ModTime: s.mtime}
+}
