@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/hashicorp/yamux"
+	"golang.org/x/sys/unix"
+)
+
+// maxWindow is how much of one stream may be under way to us.
+const maxWindow = 1 << 20
+
+// ServeControl answers the streams of the multiplexed socket fd, each as Serve does
+// a connection. It returns nil at the end of the file, which says that the host is
+// gone, and when ctx ends. It closes fd.
+func ServeControl(ctx context.Context, fd int, cfg Config) error {
+	// A blocking socket is in no epoll set, so that one which a memory restore puts
+	// under the same number is read by the read that is asleep already.
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return fmt.Errorf("control socket %d: %w", fd, err)
+	}
+	session, err := yamux.Server(&control{fd: fd, file: os.NewFile(uintptr(fd), "control")}, MuxConfig())
+	if err != nil {
+		return fmt.Errorf("control socket %d: %w", fd, err)
+	}
+	err = Serve(ctx, session, cfg)
+	if errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) {
+		return nil
+	}
+	return err
+}
+
+// MuxConfig is how both ends of a control socket set up the multiplexer. A guest may
+// be paused for long while nothing is wrong with it, so nothing here judges by time
+// whether the other end lives: the end of the file says it.
+func MuxConfig() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.EnableKeepAlive = false
+	c.AcceptBacklog = 2 * MaxConnections
+	c.ConnectionWriteTimeout = 24 * time.Hour
+	c.MaxStreamWindowSize = maxWindow
+	c.StreamCloseTimeout = time.Minute
+	c.LogOutput = io.Discard
+	return c
+}
+
+// control is the host's socket.
+type control struct {
+	fd   int
+	file *os.File
+}
+
+func (c *control) Read(b []byte) (int, error)  { return c.file.Read(b) }
+func (c *control) Write(b []byte) (int, error) { return c.file.Write(b) }
+
+// Close ends reads that are asleep too, which closing a blocking file does not.
+func (c *control) Close() error {
+	_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	return c.file.Close()
+}

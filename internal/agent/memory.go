@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// How the guest's memory is watched. What a command can fill in the shortest pause
+// has to fit into the margin.
+const (
+	slowestPoll = time.Second
+	fastestPoll = 10 * time.Millisecond
+	fillRate    = 2 << 30 // bytes a second that a guest may fill, about what one core can touch
+	minMargin   = 16 << 20
+)
+
+// memory is the state of the guest's memory, in bytes.
+type memory struct {
+	used  int64
+	limit int64
+}
+
+// margin is how far below the limit a command is killed.
+func (m memory) margin() int64 { return max(m.limit/32, minMargin) }
+
+// short reports whether something has to go.
+func (m memory) short() bool { return m.used > m.limit-m.margin() }
+
+// pause is how long the watch may look away: until the rest could be full.
+func (m memory) pause() time.Duration {
+	free := max(m.limit-m.margin()-m.used, 0)
+	return min(max(time.Duration(free)*time.Second/fillRate, fastestPoll), slowestPoll)
+}
+
+// session is the memory of one session of processes.
+type session struct {
+	leader int
+	pages  int
+	pids   []int
+}
+
+// sessions sums the processes of list by session. Those of the agent itself, and
+// kernel threads, which have none, are left out.
+func sessions(list []task, self int) []session {
+	index := make(map[int]int)
+	var all []session
+	for _, t := range list {
+		if t.session == 0 || t.ended || t.pid == self || t.pid == 1 {
+			continue
+		}
+		i, ok := index[t.session]
+		if !ok {
+			i = len(all)
+			index[t.session] = i
+			all = append(all, session{leader: t.session})
+		}
+		all[i].pages += t.pages
+		all[i].pids = append(all[i].pids, t.pid)
+	}
+	return all
+}
+
+// victim is the session to kill: the biggest, and of equal ones the youngest. There
+// is none while memory is not short, and none that would give nothing back.
+func victim(all []session, m memory) (session, bool) {
+	var worst session
+	if !m.short() {
+		return worst, false
+	}
+	for _, s := range all {
+		if s.pages > worst.pages || s.pages == worst.pages && s.leader > worst.leader {
+			worst = s
+		}
+	}
+	return worst, worst.pages > 0
+}
+
+// watchMemory kills the biggest command whenever the guest is about to use more than
+// its limit, so that the guest as a whole does not end at it. It returns when ctx ends.
+func (a *agent) watchMemory(ctx context.Context) {
+	limit := int64(a.cfg.MemMiB) << 20
+	watch(ctx, func() memory {
+		used, err := usedMemory()
+		if err != nil {
+			used = 0 // nothing can be said, so nothing is killed
+		}
+		return memory{used: used, limit: limit}
+	}, func(m memory) {
+		if s, ok := victim(sessions(tasks(), os.Getpid()), m); ok {
+			a.killForMemory(s)
+		}
+	})
+}
+
+// watch calls relieve when memory is short, and reads it the oftener the nearer that is.
+func watch(ctx context.Context, read func() memory, relieve func(memory)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		m := read()
+		if m.short() {
+			relieve(m)
+		}
+		timer.Reset(m.pause())
+	}
+}
+
+// killForMemory kills a session, with all that came from it if it is a command's.
+func (a *agent) killForMemory(s session) {
+	if p := a.running.get(s.leader); p != nil {
+		p.oom.Store(true)
+		p.killAll()
+		return
+	}
+	killPIDs(s.pids)
+}
+
+// usedMemory is what is in use and could not be had back, by /proc/meminfo.
+func usedMemory() (int64, error) {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	return parseMeminfo(raw)
+}
+
+func parseMeminfo(raw []byte) (used int64, err error) {
+	total, available := int64(-1), int64(-1)
+	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
+		name, rest, _ := bytes.Cut(lines.Bytes(), []byte(":"))
+		var into *int64
+		switch string(name) {
+		case "MemTotal":
+			into = &total
+		case "MemAvailable":
+			into = &available
+		default:
+			continue
+		}
+		number, unit, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+		if *into, err = strconv.ParseInt(string(number), 10, 64); err != nil || string(unit) != "kB" {
+			return 0, fmt.Errorf("meminfo: %s is %q", name, rest)
+		}
+	}
+	if total < 0 || available < 0 {
+		return 0, errors.New("meminfo: MemTotal or MemAvailable is missing")
+	}
+	return (total - available) << 10, nil
+}
