@@ -1,0 +1,160 @@
+package pyro_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pyro-sandbox/pyro"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// Examples that need a machine which runs sandboxes are compiled and not run.
+
+func ExampleClient_Create() {
+	ctx := context.Background()
+	client, err := pyro.Open(nil)
+	if err != nil {
+		fmt.Println(err, "-", api.HintOf(err))
+		return
+	}
+	ws, err := client.Create(ctx, "host", &pyro.CreateOptions{Name: "fix the parser", MemMiB: 2048, TTL: 20 * time.Minute})
+	if err != nil {
+		fmt.Println(err, "-", api.HintOf(err))
+		return
+	}
+	defer func() {
+		if _, err := ws.Delete(context.WithoutCancel(ctx)); err != nil {
+			fmt.Println(err)
+		}
+	}()
+	fmt.Println("workspace", ws.ID(), "runs on", ws.Seen().Engine)
+}
+
+func ExampleClient_Run() {
+	client, err := pyro.Open(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := client.Run(context.Background(), "host", &pyro.RunOptions{
+		Exec: api.ExecRequest{Command: "uname -a | tr a-z A-Z", TimeoutSeconds: 10},
+	})
+	if err != nil {
+		fmt.Println(err, "-", api.HintOf(err))
+		return
+	}
+	fmt.Print(result.Stdout)
+}
+
+func ExampleClient_List() {
+	client, err := pyro.Open(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	list, err := client.List(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, ws := range list.Workspaces {
+		fmt.Println(ws.WorkspaceID, ws.State, ws.ExpiresAt.Time().Format(time.Kitchen))
+	}
+}
+
+func ExampleWorkspace_Command() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, err := pyro.Open(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ws, err := client.Get(ctx, "0123456789ab")
+	if err != nil {
+		fmt.Println(err, "-", api.HintOf(err))
+		return
+	}
+	cmd := ws.Command(ctx, "go", "test", "./...")
+	cmd.Env = []string{"CGO_ENABLED=0"}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Timeout = 5 * time.Minute
+	err = cmd.Run()
+	if exit, ok := errors.AsType[*pyro.ExitError](err); ok {
+		fmt.Println("the tests failed:", exit) // exit status 1
+		return
+	}
+	if err != nil {
+		fmt.Println(err, "-", api.HintOf(err))
+	}
+}
+
+func ExampleCmd_StdinPipe() {
+	ctx := context.Background()
+	var ws *pyro.Workspace // from Client.Create or Client.Get
+	cmd := ws.Command(ctx, "sort")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cmd.Stdout = os.Stdout
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, word := range []string{"one", "two", "three"} {
+		if _, err := fmt.Fprintln(stdin, word); err != nil {
+			break // Wait says why
+		}
+	}
+	_ = stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+func ExampleOneShotResult() {
+	ctx := context.Background()
+	client, err := pyro.Open(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ws, err := client.Create(ctx, "host", &pyro.CreateOptions{OneShot: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cmd := ws.Command(ctx, "make")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	runErr := cmd.Run()
+	deleted, err := ws.Delete(context.WithoutCancel(ctx))
+	if err != nil {
+		fmt.Println(err)
+	}
+	if cmd.Result() == nil {
+		fmt.Println(runErr) // how it ended is not known
+		return
+	}
+	result := pyro.OneShotResult(ws.Seen(), cmd.Result(), deleted)
+	fmt.Println("exit code", result.ExitCode, "after", result.DurationMS, "ms")
+}
+
+func ExampleExitError() {
+	timeout := api.EndedByTimeout
+	for _, err := range []error{
+		&pyro.ExitError{Result: &api.WorkspaceExec{ExitCode: 3}},
+		&pyro.ExitError{Result: &api.WorkspaceExec{ExitCode: -9}},
+		&pyro.ExitError{Result: &api.WorkspaceExec{ExitCode: 124, Reason: &timeout}},
+	} {
+		fmt.Println(err, errors.Is(err, context.DeadlineExceeded))
+	}
+	// Output:
+	// exit status 3 false
+	// signal: killed false
+	// timed out true
+}

@@ -1,0 +1,112 @@
+package pyro
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// Options say where things are. Empty fields are found as the command line finds
+// them; relative paths count from the current directory.
+type Options struct {
+	Binary   string   // the pyro executable; else PYRO_BINARY, else beside this program, else in PATH
+	StateDir string   // else PYRO_STATE_DIR, XDG_STATE_HOME/pyro or ~/.local/state/pyro
+	RunDir   string   // sockets, a short path; else PYRO_RUN_DIR or the system's place for them
+	CacheDir string   // else PYRO_CACHE_DIR, XDG_CACHE_HOME/pyro or ~/.cache/pyro
+	Env      []string // "K=V"; nil: os.Environ()
+}
+
+// Client makes, finds and deletes the workspaces of one state directory. It holds
+// nothing that needs closing.
+type Client struct {
+	binary string // as in Options; found when it is needed
+	env    environ
+	store  *store.Store
+}
+
+// Open returns a client. It makes the directories that are missing and refuses
+// those that others could write to; it starts nothing. nil options are the defaults.
+func Open(opts *Options) (*Client, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	env := environ(opts.Env)
+	if env == nil {
+		env = os.Environ()
+	}
+	for key, dir := range map[string]string{envStateDir: opts.StateDir, envRunDir: opts.RunDir, envCacheDir: opts.CacheDir} {
+		if dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, about("open", "", err)
+		}
+		env = env.with(key, abs)
+	}
+	dirs, err := store.FindDirs(env.get, os.Getuid())
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(dirs)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{binary: opts.Binary, env: env, store: st}, nil
+}
+
+// Get returns a workspace that exists, in whatever state it is; api.NotFound where
+// there is none. It reads the record and asks nobody.
+func (c *Client) Get(ctx context.Context, id string) (*Workspace, error) {
+	seen, err := workspace.Status(ctx, c.store, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.attach(id, seen), nil
+}
+
+// List returns all workspaces, the most recently used first. A broken one is listed
+// as such and stops nothing; one-shot ones are left out.
+func (c *Client) List(ctx context.Context) (*api.WorkspaceList, error) {
+	return workspace.List(ctx, c.store)
+}
+
+// Delete deletes a workspace in whatever state it is, as [Workspace.Delete] does.
+func (c *Client) Delete(ctx context.Context, id string) (*api.WorkspaceDelete, error) {
+	if err := api.CheckID(id); err != nil {
+		return nil, about("delete workspace", "", err)
+	}
+	return c.attach(id, nil).Delete(ctx)
+}
+
+// about names the operation and the workspace in an error, and keeps its kind.
+func about(op, id string, err error) error {
+	return &api.Error{Kind: api.KindOf(err), Op: op, ID: id, Err: err}
+}
+
+// ended is the error of an operation whose context has ended.
+func ended(ctx context.Context, op, id string) error {
+	kind := api.Canceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		kind = api.Timeout
+	}
+	return &api.Error{Kind: kind, Op: op, ID: id, Err: ctx.Err()}
+}
+
+// lost is the error of an operation whose supervisor went away in the middle of it.
+func lost(op, id string, err error) error {
+	return &api.Error{
+		Kind: api.Unavailable, Op: op, ID: id, Hint: statusHint(id),
+		Err: fmt.Errorf("the supervisor is gone: %w", err),
+	}
+}
+
+func statusHint(id string) string {
+	return "`pyro workspace status " + id + "` shows what became of it"
+}
