@@ -1,0 +1,44 @@
+// Command pyro runs commands in disposable Linux workspaces. See package pyro, the
+// module's root, for what it is, and `pyro --help` for how to use it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/pyro-sandbox/pyro/internal/cli"
+	"github.com/pyro-sandbox/pyro/internal/local"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/version"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	if len(os.Args) > 1 && os.Args[1] == "supervise" {
+		return supervise(os.Args[2:])
+	}
+	signals := make(chan os.Signal, 2) // one to stop the guest's command, one to leave
+	signal.Notify(signals, sys.SIGINT, sys.SIGTERM)
+	// With somebody listening, a write to a closed pipe is an error of that write and
+	// not the end of pyro. Ignoring it would be passed on to what we start.
+	signal.Notify(make(chan os.Signal, 1), sys.SIGPIPE)
+	return cli.Run(context.Background(), cli.Env{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Environ: os.Environ(), Signals: signals, Version: version.String(), Doctor: local.Doctor,
+	})
+}
+
+// supervise is what pyro starts in the background, one process for each running
+// workspace. It is no command for people, and takes none of the time that those need.
+func supervise(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), sys.SIGTERM)
+	defer stop()
+	if err := local.Supervise(ctx, args); err != nil {
+		fmt.Fprintln(os.Stderr, "pyro supervise:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// intValue is a plain decimal number. Its range is not the parser's business.
+type intValue struct {
+	value *int
+	unit  string
+}
+
+var decimal = regexp.MustCompile(`^[+-]?[0-9]+$`)
+
+func (v intValue) String() string { return strconv.Itoa(*v.value) }
+
+// Type implements pflag.Value. Of all our flags it is what help shows as the value.
+func (v intValue) Type() string { return v.unit }
+
+// Set implements pflag.Value.
+func (v intValue) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || !decimal.MatchString(s) {
+		return fmt.Errorf("invalid int value: %s", quote(s))
+	}
+	*v.value = n
+	return nil
+}
+
+func intFlag(f *pflag.FlagSet, p *int, name, unit string, otherwise int, usage string, args ...any) {
+	*p = otherwise
+	f.Var(intValue{p, unit}, name, fmt.Sprintf(usage, args...))
+}
+
+// textValue is any text.
+type textValue struct {
+	value *string
+	unit  string
+}
+
+func (v textValue) String() string     { return *v.value }
+func (v textValue) Type() string       { return v.unit }
+func (v textValue) Set(s string) error { *v.value = s; return nil }
+
+// listValue is any text, and may be given again.
+type listValue struct {
+	values *[]string
+	unit   string
+}
+
+func (v listValue) String() string     { return strings.Join(*v.values, ", ") }
+func (v listValue) Type() string       { return v.unit }
+func (v listValue) Set(s string) error { *v.values = append(*v.values, s); return nil }
+
+// choiceValue is one of a few words.
+type choiceValue struct {
+	value   *string
+	unit    string
+	choices []string
+}
+
+func (v choiceValue) String() string { return *v.value }
+func (v choiceValue) Type() string   { return v.unit }
+
+// Set implements pflag.Value.
+func (v choiceValue) Set(s string) error {
+	if !slices.Contains(v.choices, s) {
+		return fmt.Errorf("invalid choice: %s (choose from %s)", quote(s), quoteAll(v.choices))
+	}
+	*v.value = s
+	return nil
+}
+
+func (a *app) jsonFlag(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.BoolVar(&a.json, "json", false, "print JSON, also for errors")
+}
+
+// resourceFlags are those that run and workspace create share.
+func resourceFlags(f *pflag.FlagSet, r *api.CreateRequest) {
+	intFlag(f, &r.VCPUCount, "vcpu-count", "N", api.DefaultVCPUCount, "virtual CPUs, %d to %d", api.MinVCPUCount, api.MaxVCPUCount)
+	intFlag(f, &r.MemMiB, "mem-mib", "MIB", api.DefaultMemMiB, "memory, %d to %d MiB", api.MinMemMiB, api.MaxMemMiB)
+	intFlag(f, &r.DiskMiB, "disk-mib", "MIB", api.DefaultDiskMiB, "what may be written to disk, %d to %d MiB", api.MinDiskMiB, api.MaxDiskMiB)
+	intFlag(f, &r.TTLSeconds, "ttl-seconds", "SECONDS", api.DefaultTTLSeconds, "time until it ends by itself, %d to %d seconds", api.MinTTLSeconds, api.MaxTTLSeconds)
+	f.BoolVar(&r.AllowHostCompat, "allow-host-compat", false, "consent to run without isolation if no isolating engine works")
+}
+
+// execution is what run and workspace exec share.
+type execution struct {
+	argv           []string
+	timeoutSeconds int
+	interactive    bool
+}
+
+func (e *execution) flags(f *pflag.FlagSet) {
+	intFlag(f, &e.timeoutSeconds, "timeout-seconds", "SECONDS", api.DefaultTimeoutSeconds, "time until the command is ended, 1 second or more")
+	f.BoolVarP(&e.interactive, "interactive", "i", false, "pass stdin on to the command; without it the command's stdin is empty")
+}
+
+func (e *execution) timeout() time.Duration { return time.Duration(e.timeoutSeconds) * time.Second }
+
+// check refuses what no sandbox needs to be made for.
+func (e *execution) check(cmd *cobra.Command, operand string) error {
+	const most = int(1<<63-1) / int(time.Second)
+	switch {
+	case len(e.argv) == 0:
+		return invalid("a command is missing", "write it after --: `%s %s -- uname -a`", cmd.CommandPath(), api.Quote([]string{operand}))
+	case e.timeoutSeconds < 1 || e.timeoutSeconds > most:
+		return invalid(fmt.Sprintf("timeout_seconds is %d, allowed is 1 or more", e.timeoutSeconds), "choose a value in that range")
+	}
+	return nil
+}
+
+// checkNetwork refuses the policies that no engine offers.
+func checkNetwork(policy string) error {
+	if policy == api.NetworkOff {
+		return nil
+	}
+	return &api.Error{
+		Kind: api.Unsupported, Hint: "leave the network off; files can be passed by stdin (-i)",
+		Err: fmt.Errorf("network policy %s is not available", policy),
+	}
+}
+
+// parseLabels reads K=V, split at the first "=", blanks around both dropped.
+func parseLabels(list []string) (map[string]string, error) {
+	labels := make(map[string]string, len(list))
+	for _, item := range list {
+		key, value, ok := strings.Cut(item, "=")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		if !ok || key == "" || value == "" {
+			return nil, invalid("label "+quote(item)+" is not KEY=VALUE", "for example --label task=tests")
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
+
+func invalid(what, hint string, args ...any) error {
+	return &api.Error{Kind: api.Invalid, Hint: fmt.Sprintf(hint, args...), Err: errors.New(what)}
+}

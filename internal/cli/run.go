@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pyro-sandbox/pyro"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// cleanupTime bounds the removal of a sandbox whose command was given up.
+const cleanupTime = 20 * time.Second
+
+func (a *app) runCommand() *cobra.Command {
+	var (
+		req     api.CreateRequest
+		e       execution
+		network bool
+	)
+	cmd := &cobra.Command{
+		Use:   "run ENVIRONMENT [--] COMMAND...",
+		Short: "run one command in a sandbox that is gone afterwards",
+		Long: `Makes a sandbox, runs one command in it, and removes it again, however the
+command ends. The environment host is this machine's own /usr, read-only under a
+writable layer. The words after -- are the command and its arguments; for a shell
+line write sh -c '…'.`,
+		Example: `  pyro run host -- uname -a
+  pyro run host --timeout-seconds 120 -- sh -c 'cd /tmp && make'
+  echo 6*7 | pyro run host -i -- bc
+  pyro run host --json -- id`,
+		Annotations: guestCodes,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Environment, e.argv, req.NetworkPolicy = args[0], args[1:], api.NetworkOff
+			if network {
+				req.NetworkPolicy = api.NetworkEgress
+			}
+			if err := cmp.Or(e.check(cmd, args[0]), checkNetwork(req.NetworkPolicy), req.Check()); err != nil {
+				return err
+			}
+			return a.oneShot(cmd.Context(), req, e)
+		},
+		ValidArgsFunction: completeEnvironment,
+	}
+	f := cmd.Flags()
+	resourceFlags(f, &req)
+	e.flags(f)
+	f.BoolVar(&network, "network", false, "let it reach the internet (not available yet)")
+	a.jsonFlag(f)
+	return cmd
+}
+
+// oneShot runs a command in a sandbox of its own. The sandbox ends with this process
+// in any case; the removal here is the one that is verified.
+func (a *app) oneShot(ctx context.Context, req api.CreateRequest, e execution) error {
+	c, err := a.open(a.Environ)
+	if err != nil {
+		return err
+	}
+	a.phase("[run] phase=create environment=%s", req.Environment)
+	ws, err := await(ctx, a, "run", func(ctx context.Context) (workspace, error) { return c.Create(ctx, req, withUs) })
+	if err != nil {
+		return err
+	}
+	id := ws.Seen().WorkspaceID
+	a.phase("[run] phase=start vm_id=%s", id)
+	a.phase("[run] phase=execute vm_id=%s", id)
+	result, err := a.execute(ctx, "run", ws, e)
+	if _, ok := errors.AsType[*leaving](err); ok {
+		return err
+	}
+	gone, left := a.discard(ctx, ws)
+	if err = cmp.Or(err, left); err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(pyro.OneShotResult(ws.Seen(), result, gone))
+	} else {
+		a.truncation("run", result)
+		a.say("[run] environment=%s execution_mode=%s exit_code=%d duration_ms=%d",
+			result.Environment, result.ExecutionMode, result.ExitCode, result.DurationMS)
+	}
+	return ended(result, err)
+}
+
+// discard removes the sandbox, also when ctx is over.
+func (a *app) discard(ctx context.Context, ws workspace) (*api.WorkspaceDelete, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	return await(ctx, a, "run", ws.Delete)
+}
+
+// phase tells people what is being done. Programs are told at the end.
+func (a *app) phase(format string, args ...any) {
+	if !a.json {
+		a.say(format, args...)
+	}
+}
+
+// truncation tells people that not all output came.
+func (a *app) truncation(tag string, r *api.WorkspaceExec) {
+	if r.StdoutTruncated {
+		a.say("[%s] stdout truncated: its middle is missing", tag)
+	}
+	if r.StderrTruncated {
+		a.say("[%s] stderr truncated: its middle is missing", tag)
+	}
+}
+
+// ended makes the exit code of a guest's command ours, if its result could be told.
+func ended(r *api.WorkspaceExec, err error) error {
+	if err == nil && r.ExitCode != 0 {
+		return guestStatus(r.ExitCode)
+	}
+	return err
+}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pyro-sandbox/pyro"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// openSDK opens the real client. environ is as in os.Environ.
+func openSDK(environ []string) (client, error) {
+	c, err := pyro.Open(&pyro.Options{Env: environ})
+	if err != nil {
+		return nil, err
+	}
+	return sdkClient{c}, nil
+}
+
+// sdkClient and its kin give the SDK the form that the commands ask for.
+type sdkClient struct{ *pyro.Client }
+
+func (c sdkClient) Create(ctx context.Context, r api.CreateRequest, life lifetime) (workspace, error) {
+	ws, err := c.Client.Create(ctx, r.Environment, &pyro.CreateOptions{
+		Name: r.Name, Labels: r.Labels,
+		VCPUs: r.VCPUCount, MemMiB: r.MemMiB, DiskMiB: r.DiskMiB, TTL: time.Duration(r.TTLSeconds) * time.Second,
+		NetworkPolicy: r.NetworkPolicy, AllowHostCompat: r.AllowHostCompat,
+		OneShot: life == withUs,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sdkWorkspace{ws}, nil
+}
+
+func (c sdkClient) Get(ctx context.Context, id string) (workspace, error) {
+	ws, err := c.Client.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return sdkWorkspace{ws}, nil
+}
+
+type sdkWorkspace struct{ *pyro.Workspace }
+
+func (w sdkWorkspace) Start(ctx context.Context, c command) (process, error) {
+	cmd := w.Command(ctx, c.Argv[0], c.Argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Timeout = c.Stdin, c.Stdout, c.Stderr, c.Timeout
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return sdkProcess{cmd}, nil
+}
+
+type sdkProcess struct{ *pyro.Cmd }
+
+func (p sdkProcess) Wait() (*api.WorkspaceExec, error) {
+	err := p.Cmd.Wait()
+	if exit, ok := errors.AsType[*pyro.ExitError](err); ok {
+		return exit.Result, nil
+	}
+	return p.Result(), err
+}
