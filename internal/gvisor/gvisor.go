@@ -52,7 +52,7 @@ func (e *Engine) Info() engine.Info {
 // Start implements engine.Engine.
 func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger) (engine.Sandbox, error) {
 	l := layoutOf(spec)
-	if err := check(spec, l); err != nil {
+	if err := errors.Join(context.Cause(ctx), check(spec, l)); err != nil {
 		return nil, err
 	}
 	agent, err := shareAgent(spec.Agent, e.agents)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,10 @@ const (
 	stopTerminated = time.Second
 )
 
+// orphaned is how long pyro-runsc may outlive its Sentry or gofer. It takes some
+// milliseconds to notice, and to clean up.
+const orphaned = 2 * time.Second
+
 // helperFD is where pyro-runsc finds itself. It is also the descriptor whose mere
 // presence makes the kernel size the table for 256 before there is a second
 // thread; growing it later costs the Sentry 8 to 14 ms.
@@ -44,9 +49,10 @@ type sandbox struct {
 	channel *yamux.Session
 	family  []sys.Process // Sentry and gofer
 
-	stop sync.Once
-	done chan struct{} // closed when all processes are gone; exit is valid then
-	exit engine.Exit
+	asked atomic.Bool // Stop was called: whatever the end looks like, it was wanted
+	stop  sync.Once
+	done  chan struct{} // closed when all processes are gone; exit is valid then
+	exit  engine.Exit
 }
 
 var _ engine.Sandbox = (*sandbox)(nil)
@@ -186,10 +192,12 @@ func (s *sandbox) hello(ctx context.Context) error {
 	return nil
 }
 
-// watch ends the sandbox when one of its processes ends: without its gofer it
-// would go on for a while, failing in odd ways. It returns when p has ended.
+// watch ends the sandbox when one of its processes has ended and pyro-runsc does
+// not follow: without its gofer a sandbox would go on, failing in odd ways. It
+// returns when the sandbox has ended.
 func (s *sandbox) watch(p sys.Process) {
-	if p.Wait(context.Background()) == nil {
+	_ = p.Wait(context.Background())
+	if !s.ended(context.Background(), orphaned) {
 		s.kill()
 	}
 }
@@ -217,6 +225,7 @@ func (s *sandbox) Wait(ctx context.Context) (engine.Exit, error) {
 
 // Stop implements engine.Sandbox.
 func (s *sandbox) Stop(ctx context.Context) error {
+	s.asked.Store(true)
 	s.stop.Do(func() { go s.escalate(ctx) })
 	_, err := s.Wait(context.WithoutCancel(ctx))
 	return err
@@ -267,8 +276,8 @@ func (s *sandbox) verdict() engine.Exit {
 		code = 128 + int(status.Signal())
 	}
 	switch {
-	case code == 0:
-		return engine.Exit{}
+	case s.asked.Load():
+		return engine.Exit{Code: code}
 	case s.group.killed():
 		return engine.Exit{Code: code, Reason: engine.EndedByOOM}
 	default:

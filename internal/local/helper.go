@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/store"
@@ -41,7 +42,7 @@ func helper(name string) (string, error) {
 	}
 	return "", &api.Error{
 		Kind: api.Unsupported, Hint: "run make, or set PYRO_LIBDIR to the directory that holds it",
-		Err: fmt.Errorf("%s is not in %s", name, places),
+		Err: fmt.Errorf("%s is not in %s", name, strings.Join(places, " or ")),
 	}
 }
 

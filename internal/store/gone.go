@@ -3,11 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -17,6 +19,8 @@ import (
 const (
 	historyAge = 24 * time.Hour
 	maxHistory = 64 << 10 // bytes
+
+	sweptPrefix = "swept-"
 )
 
 // WriteHistory leaves one line of JSON that is found under the workspace's id for a
@@ -105,9 +109,27 @@ func (s *Store) sweepTrash() error {
 		if err == nil && held {
 			continue // its owner is at work
 		}
-		errs = append(errs, removeTree(s.trash(), e.Name()))
+		errs = append(errs, s.sweepEntry(e.Name()))
 	}
 	return errors.Join(errs...)
+}
+
+// sweepEntry takes an entry of the trash away before it looks into it: what a Create
+// is just making there fails to be moved into place then, and is made again, and
+// what was moved meanwhile is not found here any more.
+func (s *Store) sweepEntry(name string) error {
+	if !strings.HasPrefix(name, sweptPrefix) {
+		swept := sweptPrefix + rand.Text()
+		err := os.Rename(filepath.Join(s.trash(), name), filepath.Join(s.trash(), swept))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name = swept
+	}
+	return removeTree(s.trash(), name)
 }
 
 func (s *Store) sweepHistory() error {

@@ -33,7 +33,7 @@ func newBridge(l net.Listener, dial func(context.Context) (net.Conn, error)) *br
 }
 
 // serve returns after close.
-func (b *bridge) serve() {
+func (b *bridge) serve(ctx context.Context) {
 	for {
 		conn, err := b.listener.Accept()
 		if err != nil {
@@ -44,7 +44,7 @@ func (b *bridge) serve() {
 			b.active.Go(func() { // ends when either side has closed
 				defer func() { <-b.places }()
 				defer func() { _ = conn.Close() }()
-				b.connect(conn)
+				b.connect(ctx, conn)
 			})
 		default:
 			_ = conn.Close()
@@ -54,13 +54,13 @@ func (b *bridge) serve() {
 
 func (b *bridge) close() { _ = b.listener.Close() }
 
-func (b *bridge) connect(conn net.Conn) {
+func (b *bridge) connect(ctx context.Context, conn net.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(handshakeTime))
 	if line, err := readShortLine(conn); err != nil || line != fmt.Sprintf("CONNECT %d", wire.Port) {
 		return // as Firecracker does for a port where nobody listens
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	agent, err := b.dial(context.Background())
+	agent, err := b.dial(ctx)
 	if err != nil {
 		return
 	}

@@ -33,7 +33,7 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("Upgrade") == api.Frames {
-		s.stream(w, run)
+		s.stream(r.Context(), w, run)
 		return
 	}
 	if req.Stdin {
@@ -130,7 +130,7 @@ func (s *supervisor) open(ctx context.Context, run run) (net.Conn, error) {
 	if err != nil {
 		return nil, s.lost(err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(run.timeout + replyMargin)); err == nil {
+	if err = conn.SetDeadline(time.Now().Add(run.timeout + replyMargin)); err == nil {
 		_, err = conn.Write(append(line, '\n'))
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ type server struct {
 }
 
 // listen makes the sockets; only their owner may connect.
-func (s *supervisor) listen(string) (*server, error) {
+func (s *supervisor) listen() (*server, error) {
 	control, err := listenUnix(s.path(ControlSocket))
 	if err != nil {
 		return nil, err
@@ -65,8 +65,8 @@ func listenUnix(path string) (net.Listener, error) {
 }
 
 // serve returns after close, when the last connection has ended.
-func (v *server) serve() error {
-	go v.bridge.serve() // ends with close
+func (v *server) serve(ctx context.Context) error {
+	go v.bridge.serve(ctx) // ends with close
 	if err := v.http.Serve(v.control); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -17,14 +17,14 @@ import (
 
 // stream runs a command over frames. The client's end of file, or anything that it
 // may not send, cancels the command.
-func (s *supervisor) stream(w http.ResponseWriter, run run) {
+func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run) {
 	conn, buffered, err := upgrade(w)
 	if err != nil {
 		fail(w, &api.Error{Kind: api.Internal, Err: err})
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	agent, err := s.open(ctx, run)
 	if err != nil {

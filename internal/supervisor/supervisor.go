@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,9 +33,6 @@ const (
 	ControlSocket = "control.sock"
 	AgentSocket   = "agent.sock"
 )
-
-// guestPIDs is how many processes a guest may have.
-const guestPIDs = 1024
 
 // cleanupTime bounds what is done after the end has been decided.
 const cleanupTime = 20 * time.Second
@@ -56,6 +52,7 @@ type Config struct {
 // supervisor is a running workspace.
 type supervisor struct {
 	Config
+	kind    workspace.Kind
 	held    *store.Workspace
 	sandbox engine.Sandbox
 
@@ -85,7 +82,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s := &supervisor{Config: cfg, end: make(chan struct{}), gone: make(chan struct{})}
+	s := &supervisor{Config: cfg, kind: launch.Kind, end: make(chan struct{}), gone: make(chan struct{})}
 	server, err := s.start(ctx, launch)
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))
@@ -108,7 +105,11 @@ func (s *supervisor) start(ctx context.Context, launch workspace.Launch) (*serve
 	if err := admit(s.Config, launch); err != nil {
 		return nil, err
 	}
-	held, err := s.Store.Create(s.ID)
+	create := s.Store.Create
+	if s.kind == workspace.KindRun {
+		create = s.Store.CreateVolatile // nobody will look for it after a power cut
+	}
+	held, err := create(s.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -138,26 +139,16 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 		return nil, err
 	}
 	fault.Hit("recorded")
-	run, err := s.held.MakeRunDir()
+	spec, err := workspace.Spec(s.held, s.Store, s.record.Request, s.Agent)
 	if err != nil {
 		return nil, err
 	}
-	fault.Hit("run-dir")
-	uid, err := s.hostUID()
-	if err != nil {
-		return nil, err
-	}
-	fault.Hit("uid")
-	req := s.record.Request
-	s.sandbox, err = s.Engine.Start(ctx, engine.Spec{
-		ID: s.ID, Environment: req.Environment, VCPUs: req.VCPUCount, MemMiB: req.MemMiB, DiskMiB: req.DiskMiB,
-		PIDs: guestPIDs, UID: uid, Dir: s.Store.SandboxDir(s.ID), Run: run, Agent: s.Agent,
-	}, s.held.Ledger())
+	s.sandbox, err = s.Engine.Start(ctx, spec, s.held.Ledger())
 	if err != nil {
 		return nil, err
 	}
 	fault.Hit("sandbox")
-	server, err := s.listen(run)
+	server, err := s.listen()
 	if err != nil {
 		return nil, err
 	}
@@ -165,15 +156,6 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 	return server, s.update(func(r *workspace.Record) {
 		r.State, r.Limits = api.StateStarted, s.sandbox.Limits()
 	})
-}
-
-// hostUID is who the sandbox's processes are on the host: for root somebody that
-// nobody else is, for others themselves.
-func (s *supervisor) hostUID() (int, error) {
-	if uid := os.Geteuid(); uid != 0 {
-		return uid, nil
-	}
-	return s.held.AllocateUID()
 }
 
 // admit refuses what cannot be done, before anything is made.
@@ -203,8 +185,9 @@ func admit(cfg Config, launch workspace.Launch) error {
 
 // live answers the client and waits for the end.
 func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *server) error {
+	expires := s.record.ExpiresAt()
 	serving := make(chan error, 1)
-	go func() { serving <- server.serve() }() // ends with server.close
+	go func() { serving <- server.serve(context.WithoutCancel(ctx)) }() // ends with server.close
 	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket)})
 	if err != nil { // it went away at the last moment
 		s.finish(ending{remove: true})
@@ -215,13 +198,13 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	} else {
 		_ = s.Client.Close()
 	}
-	expiry := time.AfterFunc(time.Until(s.record.ExpiresAt()), func() { s.finish(ending{remove: true, reason: "expired"}) })
+	expiry := time.AfterFunc(expires.Sub(s.Now()), func() { s.finish(ending{remove: true, reason: workspace.ReasonExpired}) })
 	defer expiry.Stop()
 	go s.awaitSandbox(ctx)
 	select {
 	case <-s.end:
 	case <-ctx.Done():
-		s.finish(ending{remove: launch.Kind == workspace.KindRun, reason: "supervisor_stopped"})
+		s.finish(ending{remove: s.kind == workspace.KindRun, reason: "supervisor_stopped"})
 	}
 	s.outcome = s.conclude(context.WithoutCancel(ctx))
 	close(s.gone)
@@ -247,7 +230,7 @@ func (s *supervisor) awaitSandbox(ctx context.Context) {
 	if reason == "" {
 		reason = engine.EndedByLoss // nobody had asked it to end
 	}
-	s.finish(ending{remove: s.record.Kind == workspace.KindRun, reason: reason})
+	s.finish(ending{remove: s.kind == workspace.KindRun, reason: reason})
 }
 
 // conclude ends the sandbox and frees what it had.
@@ -260,6 +243,9 @@ func (s *supervisor) conclude(ctx context.Context) error {
 	}
 	fault.Hit("sandbox-stopped")
 	if s.why.remove {
+		if s.kind == workspace.KindWorkspace {
+			_ = workspace.Bury(s.held, s.why.reason, s.Now())
+		}
 		return s.held.Remove(ctx)
 	}
 	err := s.update(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,10 +102,10 @@ func (c *Client) call(ctx context.Context, x exchange) error {
 	switch {
 	case errors.As(sendErr, &source):
 		return &api.Error{Kind: api.Invalid, Op: x.op, Err: source}
-	case sendErr != nil && len(data) == 0:
-		return l.failed(sendErr)
 	case readErr != nil:
 		return l.failed(readErr)
+	case sendErr != nil && len(data) == 0:
+		return l.failed(sendErr)
 	}
 	if err := decodeReply(data, x.into); err != nil {
 		return l.failed(err)
@@ -119,14 +118,14 @@ func (c *Client) call(ctx context.Context, x exchange) error {
 
 // encode is the request line.
 func (x exchange) encode() ([]byte, error) {
-	line, err := json.Marshal(x.request)
+	line, err := encodeLine(x.request)
 	if err != nil {
 		return nil, &api.Error{Kind: api.Invalid, Op: x.op, Err: err}
 	}
-	if len(line) > MaxRequestLine {
+	if len(line)-1 > MaxRequestLine {
 		return nil, &api.Error{Kind: api.Invalid, Op: x.op, Err: fmt.Errorf("request of %d bytes, allowed are %d", len(line), MaxRequestLine)}
 	}
-	return append(line, '\n'), nil
+	return line, nil
 }
 
 // checkText refuses text that JSON could not carry unchanged.

@@ -56,25 +56,30 @@ func Receive(conn net.Conn, r *bufio.Reader, within time.Duration) (Request, err
 	case err != nil:
 		return nil, fmt.Errorf("read request: %w", err)
 	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("read request: %w", err)
-	}
+	_ = conn.SetReadDeadline(time.Time{}) // a peer that is gone already is found out by the reply
 	return DecodeRequest(line)
 }
 
-// Reply writes one of the reply structs as a line, with a single Write. The
-// reply ends when the connection is closed.
+// Reply writes one of the reply structs as a line, with a single Write. The reply
+// ends when the connection is closed.
 func Reply(w io.Writer, reply any) error {
-	var line bytes.Buffer
-	enc := json.NewEncoder(&line)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(reply); err != nil {
+	line, err := encodeLine(reply)
+	if err != nil {
 		return fmt.Errorf("encode reply: %w", err)
 	}
-	if _, err := w.Write(line.Bytes()); err != nil {
+	if _, err := w.Write(line); err != nil {
 		return fmt.Errorf("write reply: %w", err)
 	}
 	return nil
+}
+
+// encodeLine is v as JSON without escapes that JSON does not need, and a line feed.
+func encodeLine(v any) ([]byte, error) {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return line.Bytes(), err
 }
 
 // Fail writes err as a reply, cut to MaxErrorText.

@@ -14,6 +14,7 @@ import (
 const (
 	maxDepth = 32
 	maxKeys  = 256
+	maxQuote = 256 // bytes, of what an error quotes
 )
 
 // ErrProtocol is in the chain of every error that says the other side did not keep
@@ -75,7 +76,8 @@ func (o object) decode(name string, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("field %s: %w", name, err)
+		// The decoder quotes the value that it refuses, however long that is.
+		return fmt.Errorf("field %s: %s", name, clip(err.Error(), maxQuote))
 	}
 	return nil
 }

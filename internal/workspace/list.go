@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/store"
@@ -43,7 +44,7 @@ func Status(ctx context.Context, st *store.Store, id string) (*api.Workspace, er
 	}
 	r := settle(ctx, st, id)
 	if r == nil {
-		return nil, &api.Error{Kind: api.NotFound, Op: "workspace", ID: id, Hint: "`pyro workspace list` shows those there are"}
+		return nil, Missing(st, id)
 	}
 	return r.View(""), nil
 }
@@ -86,10 +87,13 @@ func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDele
 		return nil, err
 	}
 	w, err := st.Lock(ctx, id)
-	if err != nil {
+	if errors.Is(err, api.NotFound) {
+		return nil, Missing(st, id)
+	} else if err != nil {
 		return nil, err
 	}
 	defer func() { _ = w.Unlock() }()
+	_ = Bury(w, api.ReasonExplicitDelete, time.Now())
 	if err := w.Remove(ctx); err != nil {
 		return nil, &api.Error{Kind: api.KindOf(err), Op: "delete workspace", ID: id, Err: err, Hint: "`pyro doctor` shows what holds it"}
 	}
@@ -104,7 +108,7 @@ func Sweep(ctx context.Context, st *store.Store) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{st.Sweep(ctx)}
 	for _, id := range ids {
 		if r, err := observe(st, id); err == nil && r.Reason == ReasonSupervisorLost {
 			errs = append(errs, sweepOne(ctx, st, id))

@@ -1,0 +1,168 @@
+//go:build linux
+
+package sys_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/testgate"
+)
+
+func processOf(t *testing.T, cmd *exec.Cmd) sys.Process {
+	t.Helper()
+	start, err := sys.ProcessStart(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sys.Process{PID: cmd.Process.Pid, Start: start}
+}
+
+func TestKillNeverTouchesAStranger(t *testing.T) {
+	p := processOf(t, helper(t, "wait", nil))
+	stranger := sys.Process{PID: p.PID, Start: p.Start + 1}
+	if err := stranger.Kill(); err != nil {
+		t.Fatalf("Kill with another start time: %v", err)
+	}
+	if err := stranger.Wait(t.Context()); err != nil {
+		t.Fatalf("Wait with another start time: %v", err)
+	}
+	if stranger.Alive() || !p.Alive() {
+		t.Fatalf("alive: stranger %v, process %v", stranger.Alive(), p.Alive())
+	}
+}
+
+func TestKillAndWait(t *testing.T) {
+	cmd := helper(t, "wait", nil)
+	p := processOf(t, cmd)
+	if !slices.Contains(sys.ChildrenOf(os.Getpid()), p) {
+		t.Errorf("ChildrenOf lacks %v", p)
+	}
+	gone := make(chan error, 1)
+	go func() { gone <- p.Wait(t.Context()) }() // ends with the process
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-gone; err != nil {
+		t.Fatalf("Wait: %v", err)
+	}
+	if p.Alive() {
+		t.Error("a process without a parent's wait is called alive")
+	}
+	_ = cmd.Wait()
+	if err := p.Kill(); err != nil {
+		t.Errorf("Kill of what is gone: %v", err)
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Errorf("Wait for what is gone: %v", err)
+	}
+	if _, err := sys.ProcessStart(p.PID); !errors.Is(err, sys.ErrNoProcess) {
+		t.Errorf("ProcessStart = %v, want ErrNoProcess", err)
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	p := processOf(t, helper(t, "wait", nil))
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := make(chan error, 1)
+	go func() { gone <- p.Wait(ctx) }() // ends with ctx
+	cancel(why)
+	if err := <-gone; !errors.Is(err, why) {
+		t.Fatalf("Wait = %v, want %v", err, why)
+	}
+	if err := p.Wait(ctx); !errors.Is(err, why) {
+		t.Fatalf("Wait with an ended context = %v, want %v", err, why)
+	}
+}
+
+func TestReap(t *testing.T) {
+	cmd := helper(t, "wait", nil)
+	p := processOf(t, cmd)
+	p.Reap() // still runs: nothing to take
+	if !p.Alive() {
+		t.Fatal("Reap ended the process")
+	}
+	if err := errors.Join(p.Kill(), p.Wait(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	p.Reap()
+	if _, err := sys.ProcessStart(p.PID); !errors.Is(err, sys.ErrNoProcess) {
+		t.Fatalf("after Reap: ProcessStart = %v, want ErrNoProcess", err)
+	}
+}
+
+func TestOrphansAreAdoptedAndReaped(t *testing.T) {
+	helper(t, "adopt", nil)
+}
+
+func TestUIDsInUse(t *testing.T) {
+	var notRoot error
+	if os.Geteuid() != 0 {
+		notRoot = errors.New("only root starts processes of other users")
+	}
+	testgate.Require(t, testgate.Root, notRoot)
+	const uid = 0x7fff_1234
+	if used := sys.UIDsInUse(uid, uid+1); len(used) > 0 {
+		t.Fatalf("before: %v", used)
+	}
+	sleep, err := exec.LookPath("sleep")
+	testgate.Require(t, testgate.Tool, err)
+	cmd := exec.Command(sleep, "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	if used := sys.UIDsInUse(uid, uid+1); !used[uid] {
+		t.Fatalf("UIDsInUse = %v, want %d", used, uid)
+	}
+	if used := sys.UIDsInUse(uid+1, uid+100); len(used) > 0 {
+		t.Fatalf("outside the range: %v", used)
+	}
+}
+
+func TestBootID(t *testing.T) {
+	one, err := sys.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := sys.BootID()
+	if err != nil || one != two || len(one) != 36 || strings.TrimSpace(one) != one {
+		t.Fatalf("BootID = %q, then %q, %v", one, two, err)
+	}
+}
+
+func TestMountsAt(t *testing.T) {
+	at, err := sys.MountsAt("/proc")
+	if err != nil || !slices.Contains(at, "/proc") {
+		t.Fatalf("MountsAt(/proc) = %v, %v", at, err)
+	}
+	all, err := sys.MountsAt("/")
+	if err != nil || len(all) <= len(at) {
+		t.Fatalf("MountsAt(/) = %v, %v", all, err)
+	}
+	if at, err = sys.MountsAt("/pro"); err != nil || len(at) > 0 {
+		t.Fatalf("MountsAt(/pro) = %v, %v: the start of a name is no directory", at, err)
+	}
+}
+
+func TestReapWithoutChildren(t *testing.T) {
+	if left := sys.ChildrenOf(os.Getpid()); len(left) > 0 {
+		t.Fatalf("children of earlier tests: %v", left)
+	}
+	if err := sys.ReapChildren(time.Now()); err != nil {
+		t.Fatalf("ReapChildren: %v", err)
+	}
+}

@@ -1,0 +1,182 @@
+package wire_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pyro-sandbox/pyro/internal/wire"
+	"github.com/pyro-sandbox/pyro/internal/wire/wiretest"
+)
+
+var update = flag.Bool("update", false, "rewrite requests and results of testdata/*.txtar from what the client does")
+
+// outcome is what a client's method returned.
+type outcome struct {
+	Reply any    `json:"reply,omitempty"`
+	Body  string `json:"body,omitempty"` // of an export: its length and head
+	Error string `json:"error,omitempty"`
+}
+
+func TestTranscripts(t *testing.T) {
+	for _, c := range wiretest.Load(t, "testdata") {
+		t.Run(c.Name, func(t *testing.T) {
+			if c.Call == "" {
+				answersAreReplies(t, c)
+				return
+			}
+			host, guest := net.Pipe()
+			var sent []byte
+			served := make(chan error, 1)
+			go func() { // ends with the last turn, or with the host's end of the pipe
+				var err error
+				if *update {
+					sent, err = c.Record(guest)
+				} else {
+					err = c.Serve(guest)
+				}
+				served <- err
+			}()
+			got := encode(t, call(t, host, c))
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+			if *update {
+				c.Rewrite(t, sent, got)
+				return
+			}
+			if diff := cmp.Diff(string(c.Result), string(got)); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// answersAreReplies looks at a conversation that no client of ours begins.
+func answersAreReplies(t *testing.T, c *wiretest.Case) {
+	t.Helper()
+	if !c.Agent || len(c.Turns) != 2 {
+		t.Fatal("without a call there must be a request and a reply, and the agent must answer so")
+	}
+	if !json.Valid(c.Turns[1].Data) {
+		t.Error("the reply is no JSON")
+	}
+}
+
+func encode(t *testing.T, o outcome) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(o); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// call makes the call of a case over conn, which is closed afterwards.
+func call(t *testing.T, conn net.Conn, c *wiretest.Case) outcome {
+	t.Helper()
+	client := &wire.Client{Dial: func(context.Context) (net.Conn, error) { return conn, nil }}
+	req, err := wire.DecodeRequest(withAction(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o outcome
+	switch req := req.(type) {
+	case *wire.ExportRequest:
+		o, err = export(t.Context(), client, req)
+	case *wire.StreamRequest:
+		o.Reply, err = stream(t.Context(), client, req, c)
+	default:
+		o.Reply, err = ask(t.Context(), client, req, c)
+	}
+	if err != nil {
+		return outcome{Error: err.Error()}
+	}
+	return o
+}
+
+// withAction is the request that the arguments of a call make.
+func withAction(c *wiretest.Case) []byte {
+	args := strings.TrimPrefix(string(c.Args), "{")
+	if args != "}" {
+		args = "," + args
+	}
+	return []byte(`{"action":"` + c.Call + `"` + args)
+}
+
+func ask(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest.Case) (any, error) {
+	_, body, _ := bytes.Cut(c.Turns[0].Data, []byte("\n"))
+	switch req := req.(type) {
+	case *wire.HelloRequest:
+		return client.Hello(ctx)
+	case *wire.ExecRequest:
+		return client.Exec(ctx, *req)
+	case *wire.ExtractRequest:
+		return client.ExtractArchive(ctx, string(req.Destination), bytes.NewReader(body), int64(len(body)))
+	case *wire.SecretsRequest:
+		return client.InstallSecrets(ctx, bytes.NewReader(body), int64(len(body)))
+	case *wire.ListRequest:
+		return client.List(ctx, *req)
+	case *wire.ReadRequest:
+		return client.ReadFile(ctx, string(req.Path), int(req.MaxBytes))
+	case *wire.WriteRequest:
+		return client.WriteFile(ctx, string(req.Path), string(req.Text))
+	case *wire.DeleteRequest:
+		return client.Delete(ctx, string(req.Path))
+	case *wire.ReadShellRequest:
+		return client.ReadShell(ctx, *req)
+	}
+	return nil, errors.New("the test cannot make this call")
+}
+
+func export(ctx context.Context, client *wire.Client, req *wire.ExportRequest) (outcome, error) {
+	e, err := client.ExportArchive(ctx, string(req.Path))
+	if err != nil {
+		return outcome{}, err
+	}
+	defer func() { _ = e.Close() }()
+	body, err := io.ReadAll(e)
+	name, _, _ := strings.Cut(string(body), "\x00")
+	return outcome{Reply: e.ExportReply, Body: name}, err
+}
+
+// stream sends the frames of the host's second turn and returns what comes.
+func stream(ctx context.Context, client *wire.Client, req *wire.StreamRequest, c *wiretest.Case) ([]string, error) {
+	s, err := client.Stream(ctx, *req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }()
+	frames, buf := bytes.NewReader(c.Turns[1].Data), []byte(nil)
+	for frames.Len() > 0 {
+		f, err := wire.ReadFrame(frames, &buf)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.WriteFrame(f.Type, f.Payload); err != nil {
+			return nil, err
+		}
+	}
+	var got []string
+	for {
+		f, err := s.ReadFrame()
+		if errors.Is(err, io.EOF) {
+			return got, nil
+		}
+		if err != nil {
+			return got, err
+		}
+		got = append(got, string(f.Type)+" "+string(f.Payload))
+	}
+}
