@@ -31,7 +31,7 @@ type Cmd struct {
 
 	// Stdin is what the command reads; nothing if it is nil. It is read ahead of the
 	// command. Once the command has ended, Wait does not wait for an *os.File, and
-	// for another reader at most a second: a Read that is under way then goes on,
+	// for another reader only for a moment: a Read that is under way then goes on,
 	// and what it returns is lost.
 	Stdin io.Reader
 
@@ -48,9 +48,9 @@ type Cmd struct {
 
 	ctx       context.Context
 	workspace *Workspace
-	line      string // for the shell, in place of Args
-	far       []io.Closer
-	near      []io.Closer
+	line      string      // for the shell, in place of Args
+	far       []io.Closer // ends of pipes that the stream uses, closed at the command's end
+	near      []io.Closer // those that the caller has, closed by Wait
 	stream    *stream
 	waited    bool
 	result    *api.WorkspaceExec

@@ -15,11 +15,11 @@ import (
 type CreateOptions struct {
 	Name          string            // for people; need not be unique
 	Labels        map[string]string // for programs
-	VCPUs         int               //
-	MemMiB        int               //
-	DiskMiB       int               // size of the writable layer
-	TTL           time.Duration     // how long it lives, rounded up to whole seconds
-	NetworkPolicy string            // api.NetworkOff and so on
+	VCPUs         int
+	MemMiB        int
+	DiskMiB       int           // size of the writable layer
+	TTL           time.Duration // how long it lives, rounded up to whole seconds
+	NetworkPolicy string        // api.NetworkOff and so on
 
 	// AllowHostCompat is consent, for this call, to run without isolation where no
 	// isolating engine works.

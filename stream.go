@@ -262,7 +262,7 @@ func (s *stream) signal(name string) error {
 }
 
 // stdinPatience is how long a reader may take to notice the end of the command.
-const stdinPatience = time.Second
+const stdinPatience = 250 * time.Millisecond
 
 // wait returns how the command ended, and if it succeeded what went wrong with its
 // stdin.

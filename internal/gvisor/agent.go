@@ -46,7 +46,11 @@ func trusted(path string, size int64) error {
 // copyAgent makes dir with the agent in it. It appears at once and whole; who
 // comes second finds it there.
 func copyAgent(agent, dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o755 // for the uids of the sandboxes
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), mode); err != nil {
 		return err
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")

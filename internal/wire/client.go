@@ -98,10 +98,10 @@ func (c *Client) call(ctx context.Context, x exchange) error {
 	data, readErr := l.readAll(x.limit)
 	l.close()
 	sendErr := <-sent
-	var source *sourceError
+	var fault *sourceError
 	switch {
-	case errors.As(sendErr, &source):
-		return &api.Error{Kind: api.Invalid, Op: x.op, Err: source}
+	case errors.As(sendErr, &fault):
+		return &api.Error{Kind: api.Invalid, Op: x.op, Err: fault}
 	case readErr != nil:
 		return l.failed(readErr)
 	case sendErr != nil && len(data) == 0:

@@ -108,12 +108,14 @@ func TestClientShellRoundTrip(t *testing.T) {
 		"signal": {
 			func(ctx context.Context, c *Client) (any, error) { return c.SignalShell(ctx, "s1", "INT") },
 			`{"action":"signal_shell","shell_id":"s1","signal":"INT"}`,
-			`,"signal":"INT"`, SignalShellReply{ShellReply: shell, Signal: "INT"},
+			`,"signal":"INT"`,
+			SignalShellReply{ShellReply: shell, Signal: "INT"},
 		},
 		"close": {
 			func(ctx context.Context, c *Client) (any, error) { return c.CloseShell(ctx, "s1") },
 			`{"action":"close_shell","shell_id":"s1"}`,
-			`,"closed":true`, CloseShellReply{ShellReply: shell, Closed: true},
+			`,"closed":true`,
+			CloseShellReply{ShellReply: shell, Closed: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,7 +251,7 @@ func TestClientReadFile(t *testing.T) {
 	}
 }
 
-func TestClientReplacesNothingOnUpload(t *testing.T) {
+func TestClientUploadFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script guest
 		body   io.Reader

@@ -148,6 +148,14 @@ func TestClientRoundTripOverVsock(t *testing.T) {
 	}
 }
 
+func TestVsockThatNobodyServes(t *testing.T) {
+	// Refused where vsock has a loopback, and no such device elsewhere.
+	_, err := (&Client{Dial: Transport("", loopback, 1<<31)}).Hello(t.Context())
+	if err == nil || errors.Is(err, api.Internal) || !strings.Contains(err.Error(), "connect to vsock 1:2147483648") {
+		t.Errorf("error %v of kind %q", err, api.KindOf(err))
+	}
+}
+
 func TestBridgeEndsWithItsContext(t *testing.T) {
 	path, asked := bridge(t, "", nil) // never answers
 	ctx, cancel := context.WithCancel(t.Context())
