@@ -2,7 +2,9 @@
 //
 // A workspace is one sandboxed machine with an id, a directory /workspace and a
 // limited life. A program makes one, runs anything in it, looks at what came of it,
-// and throws it away; nothing that happens inside reaches the machine outside.
+// and throws it away. What runs inside is walled off from the machine outside, by the
+// engine that [Workspace.Seen] names; without a wall only where
+// CreateOptions.AllowHostCompat consents to that.
 //
 // # A first program
 //

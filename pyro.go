@@ -50,7 +50,7 @@ func Open(opts *Options) (*Client, error) {
 		}
 		env = env.with(key, abs)
 	}
-	dirs, err := store.FindDirs(env.get, os.Getuid())
+	dirs, err := store.FindDirs(env.get, os.Geteuid())
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -52,7 +53,8 @@ type app struct {
 	Env
 	open     func(environ []string) (client, error)
 	terminal func(io.Writer) bool
-	json     bool // --json was given
+	json     bool  // --json was given
+	help     error // of printing help: cobra's hook for that returns none
 }
 
 func (a *app) run(ctx context.Context) int {
@@ -66,7 +68,7 @@ func (a *app) run(ctx context.Context) int {
 	argv, err := arrange(root, a.Args)
 	if err == nil {
 		root.SetArgs(argv)
-		err = root.ExecuteContext(ctx)
+		err = cmp.Or(root.ExecuteContext(ctx), a.help)
 	}
 	return a.conclude(err)
 }

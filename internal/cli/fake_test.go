@@ -154,6 +154,7 @@ type session struct {
 	stdout   io.Writer // nil: collected
 	signals  chan os.Signal
 	terminal bool
+	ctx      context.Context // nil: the test's
 	doctor   func(context.Context) (*api.Doctor, error)
 
 	out, err output
@@ -186,7 +187,10 @@ func (s *session) run(t *testing.T, args ...string) int {
 		open:     s.fake.open,
 		terminal: func(io.Writer) bool { return s.terminal },
 	}
-	return a.run(t.Context())
+	if s.ctx == nil {
+		s.ctx = t.Context()
+	}
+	return a.run(s.ctx)
 }
 
 func text(s string) *string { return &s }

@@ -188,17 +188,27 @@ func TestGuestOutput(t *testing.T) {
 }
 
 func TestClosedStdoutIsQuiet(t *testing.T) {
+	want := func(name string) int {
+		if name == "error as JSON" {
+			return exitHandled
+		}
+		return exitPipe
+	}
 	for name, args := range map[string][]string{
 		"output of a guest": {"run", "host", "x"}, "JSON": {"run", "host", "--json", "x"}, "list": {"workspace", "list"},
 		"version": {"--version"}, "help": {"run", "--help"}, "completion": {"completion", "bash"}, "error as JSON": {"run", "host", "--json"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			read, write := io.Pipe()
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
 			_ = read.Close()
+			defer func() { _ = write.Close() }()
 			s := &session{fake: newFake(), stdout: write}
 			s.fake.guest = prints("text\n", "", 0)
 			code := s.run(t, args...)
-			if said := s.err.String(); strings.Contains(said, "error") || strings.Contains(said, "closed") || code == exitUsage {
+			if said := s.err.String(); strings.Contains(said, "error") || strings.Contains(said, "pipe") || code != want(name) {
 				t.Errorf("exit code %d, stderr %q", code, said)
 			}
 			if args[0] == "run" && len(s.fake.created) > len(s.fake.deleted) {
@@ -358,6 +368,15 @@ func TestRunRemovesTheSandboxWhateverHappens(t *testing.T) {
 			}
 		})
 	}
+	t.Run("also when the caller gives up", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &session{fake: newFake(), ctx: ctx}
+		s.fake.guest = func(ctx context.Context, _ *fakeProcess) (int, error) { cancel(); <-ctx.Done(); return 0, ctx.Err() }
+		s.fake.deleting = func(ctx context.Context) error { return ctx.Err() }
+		if code := s.run(t, "run", "host", "x"); code != exitHandled || len(s.fake.deleted) != 1 {
+			t.Errorf("exit code %d, deleted %v", code, s.fake.deleted)
+		}
+	})
 	t.Run("also when the deletion hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &session{fake: newFake()}

@@ -30,7 +30,7 @@ deleted or its time is over (workspace).`,
 	root.InitDefaultHelpCmd()
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _ = a.print(helpText(cmd)) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help = a.print(helpText(cmd)) })
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

@@ -14,7 +14,11 @@ import (
 // List shows every workspace of the state directory, the most recently used first.
 // One that cannot be read is listed as broken and never stops the rest. One-shot
 // runs are not workspaces and are left out.
+//
+// It also frees what killed processes left, as Sweep does; that something resists
+// is no reason not to list the rest.
 func List(ctx context.Context, st *store.Store) (*api.WorkspaceList, error) {
+	_ = st.Sweep(ctx)
 	ids, err := st.IDs()
 	if err != nil {
 		return nil, err

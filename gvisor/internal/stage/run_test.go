@@ -76,8 +76,10 @@ func needNamespaces(t *testing.T) {
 	if err == nil {
 		return
 	}
-	if slices.Contains(strings.Split(os.Getenv("PYRO_REQUIRE"), ","), "gvisor") {
-		t.Fatalf("gvisor is required by PYRO_REQUIRE: no user and mount namespace: %v", err)
+	for name := range strings.SplitSeq(os.Getenv("PYRO_REQUIRE"), ",") {
+		if name = strings.TrimSpace(name); name == "gvisor" || name == "userns" {
+			t.Fatalf("%s is required by PYRO_REQUIRE: no user and mount namespace: %v", name, err)
+		}
 	}
 	t.Skipf("no user and mount namespace: %v", err)
 }

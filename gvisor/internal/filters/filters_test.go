@@ -1,0 +1,37 @@
+package filters
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	sentry "gvisor.dev/gvisor/runsc/boot/filter"
+	gofer "gvisor.dev/gvisor/runsc/fsgofer/filter"
+)
+
+func TestRegisterMakesGVisorFindThePrograms(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("no table for %s", runtime.GOARCH)
+	}
+	Register()
+	var found []string
+	for _, name := range sentry.ListPrecompiled() {
+		found = append(found, "sentry "+name)
+	}
+	for _, name := range gofer.ListPrecompiled() {
+		found = append(found, "gofer "+name)
+	}
+	if len(found) != 3 {
+		t.Errorf("gVisor finds %d programs, want 3", len(found))
+	}
+	sorted := cmp.Transformer("set", func(names []string) map[string]bool {
+		set := make(map[string]bool, len(names))
+		for _, name := range names {
+			set[name] = true
+		}
+		return set
+	})
+	if diff := cmp.Diff(Keys(), found, sorted); diff != "" {
+		t.Errorf("keys (-built in +found by gVisor):\n%s", diff)
+	}
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pyro-sandbox/pyro/internal/wire"
+	"github.com/pyro-sandbox/pyro/internal/wire/wiretest"
+)
+
+// The real agent answers the conversations that the client is tested with.
+func TestTranscripts(t *testing.T) {
+	played := 0
+	for _, c := range wiretest.Load(t, filepath.Join("..", "wire", "testdata")) {
+		if !c.Agent {
+			continue
+		}
+		played++
+		t.Run(c.Name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, cfg Config, client *wire.Client) {
+				c.Lay(t, cfg.Workspace)
+				if err := c.Play(dial(t, client)); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	if played == 0 {
+		t.Error("no conversation is meant for the agent")
+	}
+}
+
+// FuzzHandle sends arbitrary bytes to an agent: nothing may panic, and nothing
+// outside the workspace may change or come out.
+func FuzzHandle(f *testing.F) {
+	for _, seed := range []string{
+		`{"action":"hello"}`,
+		`{"action":"list_workspace","path":"/workspace","recursive":"x"}`,
+		`{"action":"read_workspace_file","path":"out/secret","max_bytes":"7"}`,
+		`{"action":"read_workspace_file","path":"/workspace/../secret"}`,
+		`{"action":"write_workspace_file","path":"out/secret","text":"x"}`,
+		`{"action":"delete_workspace_path","path":"out/secret"}`,
+		`{"action":"delete_workspace_path","path":["a",1e99]}`,
+		`{"action":"export_archive","path":"out"}`,
+		`{"action":"extract_archive","archive_size":1e3}` + "\n" + string(tarOf(f, tarLink, tarThrough)),
+		`{"action":"install_secrets","archive_size":3072}` + "\n" + string(tarOf(f, tarLink, tarThrough)),
+		`{"action":"open_shell"}`, `[]`, "", "\n", "\xff",
+	} {
+		f.Add([]byte(seed + "\n"))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		line, _, _ := bytes.Cut(data, []byte("\n"))
+		switch req, _ := wire.DecodeRequest(line); req.(type) {
+		case *wire.ExecRequest, *wire.StreamRequest:
+			t.Skip("would run what it says")
+		}
+		cfg := testConfig(t)
+		around := filepath.Dir(cfg.Workspace)
+		const secret = "4c1f5d0e-not-for-the-guest"
+		tree(t, around, map[string]string{"secret": secret, "workspace/out": "-> ..", "workspace/file": "-> ../secret", "workspace/a/b": "c"})
+		reply := talk(t, newAgent(cfg), data)
+		if bytes.Contains(reply, []byte(secret)) {
+			t.Errorf("the reply holds what lies outside: %q", reply)
+		}
+		if bytes.Contains(reply, []byte("agent fault")) {
+			t.Errorf("it panicked: %q", reply)
+		}
+		content, err := os.ReadFile(filepath.Join(around, "secret"))
+		names, _ := os.ReadDir(around)
+		if err != nil || string(content) != secret || len(names) != 3 {
+			t.Errorf("outside the workspace: %q, %v, %v", content, names, err)
+		}
+	})
+}
+
+// talk sends data on a connection of its own, as a peer that then sends no more, and
+// returns the answer.
+func talk(t *testing.T, a *agent, data []byte) []byte {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.serve(t.Context(), ended{theirs, bytes.NewReader(data)}, false)
+	}()
+	reply, err := io.ReadAll(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	return reply
+}
+
+// ended is a connection on which everything has come already.
+type ended struct {
+	net.Conn
+	r *bytes.Reader
+}
+
+func (e ended) Read(p []byte) (int, error) { return e.r.Read(p) }
