@@ -26,7 +26,9 @@ func newPlace(t *testing.T) *place {
 	if err := os.Chmod(p.dir, 0o711); err != nil { // sandboxes of root have uids of their own
 		t.Fatal(err)
 	}
+	// The helpers are beside the pyro under test; one with fault points lies elsewhere.
 	p.env = append(os.Environ(),
+		"PYRO_LIBDIR="+filepath.Dir(binary(t)),
 		"PYRO_STATE_DIR="+p.at("s"), "PYRO_CACHE_DIR="+p.at("c"), "PYRO_RUN_DIR="+p.at("r"), "PYRO_SANDBOX_DIR="+p.at("x"),
 	)
 	return p

@@ -110,14 +110,14 @@ func TestExtractKeepsLinks(t *testing.T) {
 func TestExtractDoesNotWriteThroughLink(t *testing.T) {
 	dir := outside(t)
 	for name, members := range map[string][]tar.Header{
-		"link that was there":     {{Name: "there/f", Mode: 0o644, Size: 1}},
+		"link that was there":      {{Name: "there/f", Mode: 0o644, Size: 1}},
 		"file link that was there": {{Name: "file", Mode: 0o644, Size: 1}},
-		"dangling link":           {{Name: "dangling", Mode: 0o644, Size: 1}},
-		"link of the archive":     {{Name: "l", Typeflag: tar.TypeSymlink, Linkname: dir}, {Name: "l/f", Mode: 0o644, Size: 1}},
-		"directory over a link":   {{Name: "there/", Typeflag: tar.TypeDir, Mode: 0o700}},
-		"hard link to outside":    {{Name: "h", Typeflag: tar.TypeLink, Linkname: dir + "/f"}},
-		"dot dot":                 {{Name: "../f", Mode: 0o644, Size: 1}},
-		"absolute":                {{Name: dir + "/f", Mode: 0o644, Size: 1}},
+		"dangling link":            {{Name: "dangling", Mode: 0o644, Size: 1}},
+		"link of the archive":      {{Name: "l", Typeflag: tar.TypeSymlink, Linkname: dir}, {Name: "l/f", Mode: 0o644, Size: 1}},
+		"directory over a link":    {{Name: "there/", Typeflag: tar.TypeDir, Mode: 0o700}},
+		"hard link to outside":     {{Name: "h", Typeflag: tar.TypeLink, Linkname: dir + "/f"}},
+		"dot dot":                  {{Name: "../f", Mode: 0o644, Size: 1}},
+		"absolute":                 {{Name: dir + "/f", Mode: 0o644, Size: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t)

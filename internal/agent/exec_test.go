@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -155,9 +156,9 @@ func TestExecKillsWholeGroup(t *testing.T) {
 	onEach(t, func(t *testing.T, _ Config, c *wire.Client) {
 		for name, line := range lines {
 			t.Run(name, func(t *testing.T) {
-				got, err := c.Exec(t.Context(), wire.ExecRequest{Command: wire.LaxString(line), TimeoutSeconds: 1})
-				if err != nil || got.ExitCode != 124 {
-					t.Fatalf("exit code %d, %v", got.ExitCode, err)
+				got, err := collect(t, open(t, c, wire.StreamRequest{Command: line, TimeoutMS: 400}))
+				if err != nil || got.Exit.Code != 124 {
+					t.Fatalf("got %+v, %v", got, err)
 				}
 				if alive("sleep 3020") {
 					t.Error("some of it lives on")
@@ -198,11 +199,15 @@ func TestCapturedOutputIsCapped(t *testing.T) {
 }
 
 // The worst output that there is for JSON still fits into a reply.
-func TestCapturedControlBytes(t *testing.T) {
-	c := serve(t, testConfig(t))
-	got := exec(t, c, "head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2")
-	if !got.StdoutTruncated || !got.StderrTruncated || len(got.Stdout) < wire.MaxCapture/2 {
-		t.Errorf("%d bytes came", len(got.Stdout))
+func TestCapturedControlBytesFit(t *testing.T) {
+	out := newCapture(wire.MaxCapture)
+	_, _ = out.Write(make([]byte, 2*wire.MaxCapture))
+	var line bytes.Buffer
+	if err := wire.Reply(&line, wire.ExecReply{Stdout: out.text(), Stderr: out.text()}); err != nil {
+		t.Fatal(err)
+	}
+	if line.Len() > wire.MaxReplyLine {
+		t.Errorf("the reply has %d bytes, allowed are %d", line.Len(), wire.MaxReplyLine)
 	}
 }
 

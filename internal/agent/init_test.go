@@ -88,7 +88,6 @@ func TestInitMixesUpNoStatus(t *testing.T) {
 	}
 }
 
-
 func TestInitKillsWholeGroup(t *testing.T) {
 	c, _, _, pid := startInit(t)
 	got, err := c.Exec(t.Context(), wire.ExecRequest{Command: "(setsid sh -c 'setsid sleep 3080 & sleep 3080' &); sleep 0.2; sleep 3080", TimeoutSeconds: 1})

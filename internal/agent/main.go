@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
@@ -82,8 +83,8 @@ func (o options) serve(ctx context.Context) error {
 // first three, and no capability that survives exec by inheritance.
 func confine() error {
 	unix.Umask(0o022)
-	if err := unix.CloseRange(3, ^uint(0)>>33, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		for fd := 3; fd < 1024; fd++ { // a kernel before 5.11
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		for fd := 3; fd < 256; fd++ { // a kernel before 5.11
 			unix.CloseOnExec(fd)
 		}
 	}

@@ -38,27 +38,49 @@ func (m memory) pause() time.Duration {
 	return min(max(time.Duration(free)*time.Second/fillRate, fastestPoll), slowestPoll)
 }
 
-// session is the memory of one session of processes.
-type session struct {
+// group is the memory of one command with all that came from it, or of a session
+// whose command is over.
+type group struct {
 	leader int
 	pages  int
 	pids   []int
 }
 
-// sessions sums the processes of list by session. Those of the agent itself, and
-// kernel threads, which have none, are left out.
-func sessions(list []task, self int) []session {
+// groups sums the processes of list. A process belongs to the command that runs in
+// its session or in that of an ancestor (running tells leaders of commands), else to
+// its session. The agent itself, and kernel threads, which have no session, are left
+// out.
+func groups(list []task, self int, running func(leader int) bool) []group {
+	byPID := make(map[int]task, len(list))
+	for _, t := range list {
+		byPID[t.pid] = t
+	}
+	owner := func(t task) int {
+		up := t
+		for range len(list) { // never round in circles, should the table be torn
+			if running(up.session) {
+				return up.session
+			}
+			next, ok := byPID[up.parent]
+			if !ok {
+				break
+			}
+			up = next
+		}
+		return t.session
+	}
 	index := make(map[int]int)
-	var all []session
+	var all []group
 	for _, t := range list {
 		if t.session == 0 || t.ended || t.pid == self || t.pid == 1 {
 			continue
 		}
-		i, ok := index[t.session]
+		leader := owner(t)
+		i, ok := index[leader]
 		if !ok {
 			i = len(all)
-			index[t.session] = i
-			all = append(all, session{leader: t.session})
+			index[leader] = i
+			all = append(all, group{leader: leader})
 		}
 		all[i].pages += t.pages
 		all[i].pids = append(all[i].pids, t.pid)
@@ -66,10 +88,10 @@ func sessions(list []task, self int) []session {
 	return all
 }
 
-// victim is the session to kill: the biggest, and of equal ones the youngest. There
+// victim is the group to kill: the biggest, and of equal ones the youngest. There
 // is none while memory is not short, and none that would give nothing back.
-func victim(all []session, m memory) (session, bool) {
-	var worst session
+func victim(all []group, m memory) (group, bool) {
+	var worst group
 	if !m.short() {
 		return worst, false
 	}
@@ -92,8 +114,9 @@ func (a *agent) watchMemory(ctx context.Context) {
 		}
 		return memory{used: used, limit: limit}
 	}, func(m memory) {
-		if s, ok := victim(sessions(tasks(), os.Getpid()), m); ok {
-			a.killForMemory(s)
+		running := func(leader int) bool { return a.running.get(leader) != nil }
+		if g, ok := victim(groups(tasks(), os.Getpid(), running), m); ok {
+			a.killForMemory(g)
 		}
 	})
 }
@@ -116,14 +139,14 @@ func watch(ctx context.Context, read func() memory, relieve func(memory)) {
 	}
 }
 
-// killForMemory kills a session, with all that came from it if it is a command's.
-func (a *agent) killForMemory(s session) {
-	if p := a.running.get(s.leader); p != nil {
+// killForMemory kills a group; of a command also what the group does not know.
+func (a *agent) killForMemory(g group) {
+	if p := a.running.get(g.leader); p != nil {
 		p.oom.Store(true)
 		p.killAll()
 		return
 	}
-	killPIDs(s.pids)
+	killPIDs(g.pids)
 }
 
 // usedMemory is what is in use and could not be had back, by /proc/meminfo.

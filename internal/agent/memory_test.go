@@ -19,15 +19,15 @@ func TestVictim(t *testing.T) {
 	short, fine := memory{used: 1020 * mib, limit: 1024 * mib}, memory{used: 500 * mib, limit: 1024 * mib}
 	for _, tt := range []struct {
 		name string
-		all  []session
+		all  []group
 		m    memory
 		want int // leader; 0: none
 	}{
 		{"nothing runs", nil, short, 0},
-		{"memory is not short", []session{{leader: 5, pages: 100}}, fine, 0},
-		{"the biggest", []session{{leader: 5, pages: 100}, {leader: 6, pages: 300}, {leader: 7, pages: 200}}, short, 6},
-		{"of equals the youngest", []session{{leader: 6, pages: 100}, {leader: 7, pages: 100}, {leader: 5, pages: 100}}, short, 7},
-		{"one that holds nothing", []session{{leader: 5}}, short, 0},
+		{"memory is not short", []group{{leader: 5, pages: 100}}, fine, 0},
+		{"the biggest", []group{{leader: 5, pages: 100}, {leader: 6, pages: 300}, {leader: 7, pages: 200}}, short, 6},
+		{"of equals the youngest", []group{{leader: 6, pages: 100}, {leader: 7, pages: 100}, {leader: 5, pages: 100}}, short, 7},
+		{"one that holds nothing", []group{{leader: 5}}, short, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := victim(tt.all, tt.m)
@@ -38,18 +38,26 @@ func TestVictim(t *testing.T) {
 	}
 }
 
-func TestSessions(t *testing.T) {
-	got := sessions([]task{
+func TestGroups(t *testing.T) {
+	got := groups([]task{
 		{pid: 1, session: 1, pages: 1000},
 		{pid: 2, session: 0, pages: 5},
-		{pid: 9, session: 9, pages: 1000},
-		{pid: 10, session: 10, pages: 3},
-		{pid: 11, session: 10, pages: 4},
-		{pid: 12, session: 12, pages: 9},
-		{pid: 13, session: 10, pages: 7, ended: true},
-	}, 9)
-	want := []session{{leader: 10, pages: 7, pids: []int{10, 11}}, {leader: 12, pages: 9, pids: []int{12}}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(session{})); diff != "" {
+		{pid: 9, parent: 1, session: 9, pages: 1000}, // the agent
+		{pid: 10, parent: 9, session: 10, pages: 3},
+		{pid: 11, parent: 10, session: 10, pages: 4},
+		{pid: 12, parent: 1, session: 12, pages: 9},
+		{pid: 13, parent: 9, session: 10, pages: 7, ended: true},
+		{pid: 14, parent: 11, session: 14, pages: 1}, // left the session, but not its parent
+		{pid: 15, parent: 14, session: 15, pages: 1},
+		{pid: 16, parent: 17, session: 16, pages: 2}, // each the parent of the other
+		{pid: 17, parent: 16, session: 16, pages: 2},
+	}, 9, func(leader int) bool { return leader == 10 })
+	want := []group{
+		{leader: 10, pages: 9, pids: []int{10, 11, 14, 15}},
+		{leader: 12, pages: 9, pids: []int{12}},
+		{leader: 16, pages: 4, pids: []int{16, 17}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(group{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -139,7 +147,8 @@ func TestParseStat(t *testing.T) {
 
 func TestFamily(t *testing.T) {
 	list := []task{
-		{pid: 1}, {pid: 10, parent: 1, group: 10, session: 10},
+		{pid: 1},
+		{pid: 10, parent: 1, group: 10, session: 10},
 		{pid: 11, parent: 10, group: 10, session: 10},
 		{pid: 12, parent: 11, group: 12, session: 10},
 		{pid: 13, parent: 12, group: 13, session: 13},
@@ -165,7 +174,7 @@ func TestKillForMemoryIsReported(t *testing.T) {
 	}
 	errs := newCapture(1000)
 	end, err := a.run(t.Context(), command{argv: []string{"/bin/sh", "-c", "setsid sleep 3070 & sleep 3070"}, env: env}, newCapture(1000), errs, func(p *process) {
-		go a.killForMemory(session{leader: p.pid})
+		go a.killForMemory(group{leader: p.pid})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 
 // maxDying is how long killed processes may take to be gone. One that sleeps in the
 // kernel beyond that is left to the end of the guest.
-const maxDying = 10 * time.Second
+const maxDying = 5 * time.Second
 
 // process is a running command: the leader of a session of its own, and our ends of
 // its pipes.

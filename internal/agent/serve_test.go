@@ -85,12 +85,12 @@ func TestUnknownActionIsError(t *testing.T) {
 func TestMalformedRequestIsError(t *testing.T) {
 	c := serve(t, testConfig(t))
 	for name, request := range map[string]string{
-		"empty line":    "\n",
-		"no JSON":       "hello\n",
-		"no object":     "[]\n",
-		"no UTF-8":      "{\"command\":\"\xff\"}\n",
-		"list for env":  `{"command":"true","env":[]}` + "\n",
-		"endless":       strings.Repeat("a", wire.MaxRequestLine+1000) + "\n",
+		"empty line":     "\n",
+		"no JSON":        "hello\n",
+		"no object":      "[]\n",
+		"no UTF-8":       "{\"command\":\"\xff\"}\n",
+		"list for env":   `{"command":"true","env":[]}` + "\n",
+		"endless":        strings.Repeat("a", wire.MaxRequestLine+1000) + "\n",
 		"and a lot more": "[]\n" + strings.Repeat("a", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {

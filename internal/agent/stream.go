@@ -70,7 +70,7 @@ func finish(conn net.Conn, end ending, failure error) {
 		kind, payload = wire.FrameFail, wire.FailureOf(failure)
 	}
 	body, err := json.Marshal(payload)
-	if err == nil && wire.WriteFrame(patient{conn}, kind, body) == nil {
+	if err == nil && wire.WriteFrame(conn, kind, body) == nil {
 		hangUp(conn)
 	}
 }
@@ -118,13 +118,13 @@ type input struct {
 func (in *input) attach(p *process) {
 	in.ended = make(chan struct{})
 	in.stdin = p.stdin
-	bytes := make(chan []byte, stdinFrames)
+	data := make(chan []byte, stdinFrames)
 	in.readers.Go(func() { // ends with the connection, at the latest by stop's deadline
-		defer close(bytes)
-		in.read(p, bytes)
+		defer close(data)
+		in.read(p, data)
 	})
 	if in.stdin != nil {
-		in.readers.Go(func() { feed(in.stdin, bytes) }) // ends with read and the pipe
+		in.readers.Go(func() { feed(in.stdin, data) }) // ends with read and the pipe
 	}
 }
 
@@ -138,7 +138,7 @@ func (in *input) stop() {
 	in.readers.Wait()
 }
 
-func (in *input) read(p *process, bytes chan<- []byte) {
+func (in *input) read(p *process, data chan<- []byte) {
 	for {
 		var buf []byte // not shared between frames: feed keeps the payload
 		f, err := wire.ReadFrame(in.r, &buf)
@@ -154,7 +154,7 @@ func (in *input) read(p *process, bytes chan<- []byte) {
 		switch {
 		case f.Type == wire.FrameStdin && in.stdin != nil:
 			select {
-			case bytes <- f.Payload:
+			case data <- f.Payload:
 			case <-in.ended:
 				return
 			}
@@ -168,11 +168,11 @@ func (in *input) read(p *process, bytes chan<- []byte) {
 	}
 }
 
-// feed writes stdin until bytes is closed. A command that has closed its stdin is
+// feed writes stdin until data is closed. A command that has closed its stdin is
 // fine; the rest is dropped.
-func feed(stdin io.WriteCloser, bytes <-chan []byte) {
+func feed(stdin io.WriteCloser, data <-chan []byte) {
 	open := true
-	for b := range bytes {
+	for b := range data {
 		switch {
 		case !open:
 		case len(b) == 0:

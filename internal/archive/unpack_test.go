@@ -192,14 +192,16 @@ func TestUnpackOntoExistingThings(t *testing.T) {
 		"hard link to itself":         {aFile, hardLink("first", "first"), nil},
 		"symlink to nothing":          {aFile, symlink("y", ""), archive.ErrName},
 		"symlink to too much":         {aFile, symlink("y", strings.Repeat("a/", 2100)), archive.ErrLimit},
-		"global header makes nothing": {aFile, member{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "../x", PAXRecords: map[string]string{"comment": "1"}}}, nil},
+		"global header makes nothing": {aFile, member{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "1"}}}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			a := newArena(t)
 			test.before(t, a)
 			keep := a.path("keep")
-			_ = os.Link(a.path("x"), keep) // another name of the old file must keep its content
+			if info, err := os.Lstat(a.path("x")); err == nil && info.Mode().IsRegular() {
+				must(t, os.Link(a.path("x"), keep)) // another name of the old file must keep its content
+			}
 			_, err := a.unpack(t, tarball(t, file("first", "1"), test.member), everything)
 			if !errors.Is(err, test.want) || (test.want == nil) != (err == nil) {
 				t.Errorf("got %v, want %v", err, test.want)
@@ -207,7 +209,7 @@ func TestUnpackOntoExistingThings(t *testing.T) {
 			if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q", test.member.Name)) {
 				t.Errorf("%v does not name the member", err)
 			}
-			if content, err := os.ReadFile(keep); err == nil && string(content) != "old" && string(content) != secret {
+			if content, err := os.ReadFile(keep); err == nil && string(content) != "old" {
 				t.Errorf("the old file was written through: %q", content)
 			}
 			a.check(t)

@@ -86,23 +86,34 @@ func (d *crashDisk) SyncDir(string) error {
 	return nil
 }
 
-// images yields what path may hold after a power cut behind the first n steps; nil
+// images yields what path may hold after a power cut behind each number of steps; nil
 // is no file.
-func (d *crashDisk) images(n int, path string) iter.Seq[[]byte] {
+func (d *crashDisk) images(path string) iter.Seq2[int, []byte] {
 	p := &platter{names: map[string]*blob{}, safe: map[string]*blob{}}
-	for _, step := range d.steps[:n] {
-		step(p)
+	return func(yield func(int, []byte) bool) {
+		for n := range len(d.steps) + 1 {
+			if n > 0 {
+				d.steps[n-1](p)
+			}
+			for image := range p.images(path) {
+				if !yield(n, image) {
+					return
+				}
+			}
+		}
 	}
+}
+
+func (p *platter) images(path string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, names := range append([]map[string]*blob{p.safe}, p.pending...) {
-			b := names[path]
-			if b == nil {
+			if names[path] == nil {
 				if !yield(nil) {
 					return
 				}
 				continue
 			}
-			for image := range b.images() {
+			for image := range names[path].images() {
 				if !yield(image) {
 					return
 				}
@@ -140,10 +151,10 @@ func (b *blob) images() iter.Seq[[]byte] {
 
 func nonNil(b []byte) []byte { return append([]byte{}, b...) }
 
-// crashRecords writes records of many sizes and returns how many crash images there
+// crashRecords writes count records of many sizes and returns how many crash images there
 // are, and in how many of them something other than a record that may be there is
 // found.
-func crashRecords(t *testing.T, survive durability) (images, wrong int) {
+func crashRecords(t *testing.T, survive durability, count int) (images, wrong int) {
 	t.Helper()
 	s := newStore(t)
 	disk := &crashDisk{}
@@ -154,7 +165,7 @@ func crashRecords(t *testing.T, survive durability) (images, wrong int) {
 
 	var records []string
 	acknowledged := map[int]int{} // steps done: records promised by then
-	for i := range 160 {
+	for i := range count {
 		payload := fmt.Sprintf(`{"i":%d,"pad":%q}`, i, bytes.Repeat([]byte{'p'}, i*37%6000))
 		if err := w.WriteRecord([]byte(payload)); err != nil {
 			t.Fatal(err)
@@ -164,13 +175,11 @@ func crashRecords(t *testing.T, survive durability) (images, wrong int) {
 	}
 	promised := 0
 	path := filepath.Join(w.Path(), recordName)
-	for n := range len(disk.steps) + 1 {
+	for n, image := range disk.images(path) {
 		promised = max(promised, acknowledged[n])
-		for image := range disk.images(n, path) {
-			images++
-			if !mayBeRead(t, s, path, image, records, promised) {
-				wrong++
-			}
+		images++
+		if !mayBeRead(t, s, path, image, records, promised) {
+			wrong++
 		}
 	}
 	return images, wrong
@@ -195,7 +204,7 @@ func mayBeRead(t *testing.T, s *Store, path string, image []byte, records []stri
 }
 
 func TestRecordSurvivesPowerCuts(t *testing.T) {
-	images, wrong := crashRecords(t, powerCut)
+	images, wrong := crashRecords(t, powerCut, 1100)
 	if wrong > 0 || images < 10_000 {
 		t.Fatalf("%d of %d crash images do not hold the last record, want 0 of at least 10000", wrong, images)
 	}
@@ -203,14 +212,14 @@ func TestRecordSurvivesPowerCuts(t *testing.T) {
 
 // Without it the test above might prove nothing.
 func TestVolatileRecordsDoNotSurvivePowerCuts(t *testing.T) {
-	if images, wrong := crashRecords(t, processDeath); wrong == 0 {
+	if images, wrong := crashRecords(t, processDeath, 8); wrong == 0 {
 		t.Fatalf("all %d crash images without any sync hold the last record", images)
 	}
 }
 
-// crashLedger enters resources of all kinds and returns how many crash images there
+// crashLedger enters count resources of all kinds and returns how many crash images there
 // are and what is wrong with some of them.
-func crashLedger(t *testing.T, survive durability) (images int, wrong []string) {
+func crashLedger(t *testing.T, survive durability, count int) (images int, wrong []string) {
 	t.Helper()
 	s := newStore(t)
 	disk := &crashDisk{}
@@ -229,8 +238,8 @@ func crashLedger(t *testing.T, survive durability) (images int, wrong []string) 
 	}
 	var entered []Resource
 	promised, acknowledged := 0, map[int]int{}
-	for i := range 120 {
-		r := Resource{Kind: KindDir, Path: fmt.Sprintf("/d/%d/%s", i, bytes.Repeat([]byte{'p'}, i*31%700)), BootID: "b"}
+	for i := range count {
+		r := Resource{Kind: KindDir, Path: fmt.Sprintf("/d/%d/p%s", i, bytes.Repeat([]byte{'p'}, i*31%700)), BootID: "b"}
 		if i%5 > 1 {
 			r = Resource{Kind: KindProcess, PID: os.Getpid(), Start: start, BootID: "b"}
 		}
@@ -241,13 +250,11 @@ func crashLedger(t *testing.T, survive durability) (images int, wrong []string) 
 			acknowledged[len(disk.steps)] = i + 1
 		}
 	}
-	for n := range len(disk.steps) + 1 {
+	for n, image := range disk.images(ledger.path) {
 		promised = max(promised, acknowledged[n])
-		for image := range disk.images(n, ledger.path) {
-			images++
-			if what := checkLedger(image, entered, promised); what != "" {
-				wrong = append(wrong, fmt.Sprintf("after %d steps: %s", n, what))
-			}
+		images++
+		if what := checkLedger(image, entered, promised); what != "" {
+			wrong = append(wrong, fmt.Sprintf("after %d steps: %s", n, what))
 		}
 	}
 	return images, wrong
@@ -272,11 +279,11 @@ func checkLedger(image []byte, entered []Resource, promised int) string {
 }
 
 func TestLedgerSurvivesPowerCuts(t *testing.T) {
-	images, wrong := crashLedger(t, powerCut)
+	images, wrong := crashLedger(t, powerCut, 250)
 	if len(wrong) > 0 || images < 1000 {
 		t.Fatalf("%d of %d crash images are wrong: %.10q", len(wrong), images, wrong)
 	}
-	if images, wrong := crashLedger(t, processDeath); len(wrong) == 0 {
+	if images, wrong := crashLedger(t, processDeath, 10); len(wrong) == 0 {
 		t.Fatalf("all %d crash images without any sync are right: the test proves nothing", images)
 	}
 }

@@ -19,6 +19,9 @@ import (
 // with blanks between.
 const helperEnv = "PYRO_TEST_HELPER"
 
+// markEnv tells the processes of one test from those of others.
+const markEnv = "PYRO_TEST_MARK"
+
 const testID = "0123456789ab"
 
 func TestMain(m *testing.M) {
@@ -51,6 +54,12 @@ func play(part string, args []string) error {
 		return hammer(s, args[1])
 	case "live":
 		return live(context.Background(), s, testID)
+	case "recover":
+		w, err := s.Lock(context.Background(), testID)
+		if err != nil {
+			return err
+		}
+		return w.Remove(context.Background())
 	default:
 		return errors.New("no such part")
 	}

@@ -109,7 +109,7 @@ func startMember(w *Workspace, group string) error {
 		return err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), helperEnv+"=wait")
+	cmd.Env = append(os.Environ(), helperEnv+"=wait", markEnv+"="+filepath.Dir(w.store.dirs.State))
 	if cmd.Stdin, err = os.Open("/dev/zero"); err != nil { // never ends
 		return err
 	}

@@ -32,6 +32,9 @@ var reapOrder = [...]Kind{KindProcess, KindCgroup, KindDir, KindFile, KindUID}
 // the workspace's own directories are not touched, the last being an error. What
 // resists is named in the error, and the ledger is kept.
 func (w *Workspace) Reap(ctx context.Context) error {
+	if w.trash != "" {
+		return nil // Remove came this far, after a Reap
+	}
 	entries, err := readLedger(w.ledger.path)
 	errs := []error{err}
 	boot, err := w.store.boot()

@@ -138,6 +138,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 // version of pyro is not replaced.
 func (w *Workspace) WriteRecord(payload []byte) error {
 	data, err := encodeRecord(payload)
+	if err == nil && w.trash != "" {
+		err = errors.New("the workspace was removed")
+	}
 	if err != nil {
 		return &api.Error{Kind: api.Internal, Op: "write record", ID: w.id, Err: err}
 	}

@@ -27,6 +27,7 @@ type Workspace struct {
 	lock    *sys.Lock
 	ledger  *Ledger
 	survive durability
+	trash   string // where Remove has moved it; what has its id then is another
 }
 
 func (s *Store) held(id string, lock *sys.Lock, survive durability) *Workspace {
@@ -206,23 +207,34 @@ func (w *Workspace) Remove(ctx context.Context) error {
 		return err
 	}
 	fault.Hit("remove-reaped")
-	trash := filepath.Join(w.store.trash(), w.id+"-"+rand.Text())
-	err := w.store.disk.Rename(w.Path(), trash)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := w.discard(); err != nil {
 		return sys.Explain("remove workspace "+w.id, err)
+	}
+	return w.Unlock()
+}
+
+// discard moves the workspace aside, from where on its id is free for others, and
+// removes it there.
+func (w *Workspace) discard() error {
+	if w.trash == "" {
+		trash := filepath.Join(w.store.trash(), w.id+"-"+rand.Text())
+		if err := w.store.disk.Rename(w.Path(), trash); err != nil {
+			return err
+		}
+		w.trash = trash
 	}
 	fault.Hit("remove-trashed")
 	if w.survive == powerCut {
 		if err := w.store.disk.SyncDir(w.store.workspaces()); err != nil {
-			return sys.Explain("remove workspace "+w.id, err)
+			return err
 		}
 	}
-	if err := removeTree(w.store.trash(), filepath.Base(trash)); err != nil {
-		return sys.Explain("remove workspace "+w.id, err)
+	if err := removeTree(w.store.trash(), filepath.Base(w.trash)); err != nil {
+		return err
 	}
 	fault.Hit("remove-emptied")
-	if _, err := os.Lstat(w.Path()); !errors.Is(err, fs.ErrNotExist) {
-		return &api.Error{Kind: api.Internal, Op: "remove workspace", ID: w.id, Err: fmt.Errorf("%s is still there", w.Path())}
+	if _, err := os.Lstat(w.trash); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is still there", w.trash)
 	}
-	return w.Unlock()
+	return nil
 }

@@ -10,9 +10,9 @@
 // run and restore-fd stay attached: the process lives as long as the sandbox, ends
 // with PID 1's status, and the sandbox ends with it.
 //
-// Exit status: 125 where this program's own preparation failed, 128 where runsc's
-// did, both with one line on standard error; otherwise PID 1's status, or 128 plus
-// the signal's number. A guest may end with 125 or 128 too; the caller tells by
+// Exit status: 125 where this program's own preparation failed, with one line on
+// standard error that names the step; 128 where runsc failed, in its own words;
+// otherwise PID 1's status, or 128 plus the signal's number. A guest may end with 125 or 128 too; the caller tells by
 // whether the agent has ever spoken.
 package runsc
 

@@ -1,0 +1,465 @@
+package archive_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pyro-sandbox/pyro/internal/archive"
+)
+
+var (
+	emptyNames = []string{
+		" ", "   ", "\t", "\n", "\r\n", "\u00a0", "\u2003", ".", "./", "./.", "././/", ".//.", " . ", "\t.", "./ ", "\u2028./",
+	}
+	escapingNames = []string{
+		"/", "//", "///", "/.", "/..", "/etc/passwd", "//etc/passwd", "/./x", "/x/", " /x", "\t/x", "\n/etc/x", "\u00a0/x",
+		"..", "../", "../x", "../../x", "../../../../../../../../tmp/x", "./..", "./../x", "././../x", ".//../x",
+		"a/..", "a/../", "a/../b", "a/../../b", "a/b/../../../x", "a/./../x", "a//../x", "a/b/..", "a/b/../..",
+		".. ", " ..", "\t..", "..\n", " ../x", "x/.. ", "../ ", "\u2003../x", "\r../x", "../canary", "../outside/canary",
+		"../outside/new", "../root/x", "a/../../root/x", "..//x", ".././x", "x/../..//x", "../\\x", "\\/../x", "%2e/../x",
+	}
+	// What the kernel or the limits refuse, by the reason.
+	impossibleNames = map[string]error{
+		strings.Repeat("n", 256):               unix.ENAMETOOLONG,
+		"a/" + strings.Repeat("n", 256) + "/b": unix.ENAMETOOLONG,
+		strings.Repeat("d/", 256) + "x":        archive.ErrLimit,
+		strings.Repeat("nnnnnnn/", 512) + "x":  archive.ErrLimit,
+	}
+	// Odd, but names that a file can have: they are bytes.
+	oddNames = []string{
+		"-rf", "--", "a:b", "con", "nul", "C:\\x", "\\\\?\\x", "..\\x", "new\nline", "\x1b[31mred", "\u202egpj.exe", "trailing ", " leading",
+		"...", "..a", "a..", "a/...", ".git", ".Git", ".g\u200cit", "git~1", "%2e%2e", "~", "$HOME", "`id`", "*", "caf\u00e9", "cafe\u0301",
+		"\xff\xfe", "with blank/ x ", strings.Repeat("n", 255), "a/./b", "a//b", "./c", ".pyro-x",
+	}
+)
+
+func TestUnpackRefusesNames(t *testing.T) {
+	if n := len(emptyNames) + len(escapingNames) + len(impossibleNames); n < 60 {
+		t.Errorf("only %d names", n)
+	}
+	want := make(map[string]error)
+	for _, name := range emptyNames {
+		want[name] = archive.ErrName
+	}
+	for _, name := range escapingNames {
+		want[name] = archive.ErrEscapes
+	}
+	for name, err := range impossibleNames {
+		want[name] = err
+	}
+	a := newArena(t)
+	for name, want := range want {
+		for _, m := range []member{file(name, "x"), directory(name), symlink(name, "x"), hardLink(name, "first")} {
+			if m.Typeflag == tar.TypeReg && strings.HasSuffix(name, "/") {
+				continue // tar.Writer does not write these
+			}
+			t.Run(fmt.Sprintf("%c %.40q", m.Typeflag, name), func(t *testing.T) {
+				_, err := a.unpack(t, tarball(t, file("first", ""), m), everything)
+				if !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+				if len(fmt.Sprint(err)) > 2048 || strings.ContainsFunc(fmt.Sprint(err), func(r rune) bool { return r < ' ' }) {
+					t.Errorf("not fit to be shown: %q", err)
+				}
+			})
+		}
+		if _, err := a.unpack(t, tarball(t, file("first", ""), hardLink("second", name)), everything); err == nil {
+			t.Errorf("a hard link to %q was made", name)
+		}
+	}
+	a.check(t)
+	for _, name := range []string{"x", "second", "canary"} {
+		if _, err := os.Lstat(a.path(name)); err == nil {
+			t.Errorf("%s was made", name)
+		}
+	}
+}
+
+func TestUnpackKeepsOddNames(t *testing.T) {
+	for _, name := range oddNames {
+		t.Run(fmt.Sprintf("%.40q", name), func(t *testing.T) {
+			a := newArena(t)
+			if _, err := a.unpack(t, tarball(t, file(name, "content")), everything); err != nil {
+				t.Fatal(err)
+			}
+			if content, err := os.ReadFile(a.path(name)); string(content) != "content" {
+				t.Errorf("%q, %v", content, err)
+			}
+			a.check(t)
+		})
+	}
+}
+
+func TestUnpackNeverFollowsItsOwnLinks(t *testing.T) {
+	tests := map[string][]member{
+		"write through":       {symlink("l", "../outside"), file("l/canary", "changed")},
+		"absolute":            {symlink("l", "/"), file("l/tmp/pyro-escaped", "changed")},
+		"over the link":       {symlink("l", "../canary"), file("l", "changed")},
+		"over a dangling one": {symlink("l", "../new"), file("l", "changed")},
+		"chain":               {symlink("a", "b"), symlink("b", "c"), symlink("c", "../outside"), file("a/canary", "changed")},
+		"link below link":     {symlink("a", "../outside"), symlink("a/new", "x")},
+		"directory over link": {symlink("a", "../outside"), directory("a"), file("a/new", "")},
+		"link to the root":    {symlink("a", "."), file("a/x", "")},
+		"link inside":         {directory("d"), symlink("a", "d"), file("a/x", "")},
+		"replaced link":       {symlink("a", "d"), symlink("a", "../outside"), file("a/canary", "changed")},
+		"hard link to link":   {symlink("a", "../canary"), hardLink("b", "a"), file("b", "changed")},
+		"hard link below":     {symlink("a", "../outside"), hardLink("b", "a/canary"), file("b", "changed")},
+		"hard link over link": {file("f", ""), symlink("a", "../canary"), hardLink("a", "f")},
+	}
+	for name, members := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t)
+			_, err := a.unpack(t, tarball(t, members...), everything)
+			if !errors.Is(err, archive.ErrSymlink) && !errors.Is(err, archive.ErrLink) {
+				t.Errorf("got %v, want ErrSymlink or ErrLink", err)
+			}
+			a.check(t)
+		})
+	}
+}
+
+// swap exchanges root/d with a link to outside until stop is closed.
+func swap(a *arena, stop <-chan struct{}) error {
+	d, spare := a.path("d"), a.path("spare")
+	if err := errors.Join(os.MkdirAll(d, 0o755), os.Symlink(a.outside, spare)); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+			if err := unix.Renameat2(unix.AT_FDCWD, d, unix.AT_FDCWD, spare, unix.RENAME_EXCHANGE); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func rounds(t *testing.T) int {
+	if testing.Short() {
+		return 100
+	}
+	return 1000
+}
+
+func TestUnpackWhileParentsAreSwapped(t *testing.T) {
+	a := newArena(t)
+	root := a.open(t)
+	data := tarball(t, directory("d"), file("d/canary", "changed"), symlink("d/l", "x"), directory("d/e"), file("d/e/f", ""), hardLink("d/h", "d/canary"))
+	stop := make(chan struct{})
+	var swapping sync.WaitGroup
+	var swapErr error
+	swapping.Go(func() { swapErr = swap(a, stop) }) // ends when stop is closed
+	made, refused := 0, 0
+	for range rounds(t) {
+		switch _, err := archive.Unpack(t.Context(), bytes.NewReader(data), root, everything); {
+		case err == nil:
+			made++
+		default:
+			refused++
+		}
+	}
+	close(stop)
+	swapping.Wait()
+	must(t, swapErr)
+	t.Logf("%d made, %d refused", made, refused)
+	if refused == 0 {
+		t.Error("the swap was never met, so nothing was tested")
+	}
+	a.check(t)
+}
+
+func TestPackWhileDirectoriesAreSwapped(t *testing.T) {
+	a := newArena(t)
+	root := a.open(t)
+	stop := make(chan struct{})
+	var swapping sync.WaitGroup
+	var swapErr error
+	swapping.Go(func() { swapErr = swap(a, stop) }) // ends when stop is closed
+	links, dirs := 0, 0
+	for range rounds(t) {
+		var out bytes.Buffer
+		_, _, _ = archive.Pack(t.Context(), &out, root, "", archive.PackOptions{})
+		if bytes.Contains(out.Bytes(), []byte(secret)) {
+			t.Fatal("it holds a file from outside")
+		}
+		if hdr, err := tar.NewReader(&out).Next(); err == nil && hdr.Typeflag == tar.TypeSymlink {
+			links++
+		} else {
+			dirs++
+		}
+	}
+	close(stop)
+	swapping.Wait()
+	must(t, swapErr)
+	if links == 0 || dirs == 0 {
+		t.Errorf("%d links and %d directories were seen, so no swap was met", links, dirs)
+	}
+	a.check(t)
+}
+
+// block makes a raw ustar or GNU header, for lies that tar.Writer does not tell.
+func block(name string, typeflag byte, magic string, edit func(b []byte)) []byte {
+	b := make([]byte, 512)
+	copy(b, name)
+	copy(b[100:], "0000644\x00")
+	copy(b[108:], "0000000\x000000000\x0000000000000\x0000000000000\x00")
+	b[156] = typeflag
+	copy(b[257:], magic)
+	if edit != nil {
+		edit(b)
+	}
+	copy(b[148:], "        ")
+	sum := 0
+	for _, c := range b {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return b
+}
+
+const (
+	ustar = "ustar\x0000"
+	gnu   = "ustar  \x00"
+)
+
+func octal(b []byte, at, width int, n int64) { copy(b[at:], fmt.Sprintf("%0*o\x00", width-1, n)) }
+
+// huge writes n in base 256, as GNU tar does for what octal cannot hold.
+func huge(b []byte, at, width int, n uint64) {
+	for i := range width {
+		b[at+width-1-i] = byte(n >> (8 * i))
+		if i > 7 {
+			b[at+width-1-i] = 0
+		}
+	}
+	b[at] = 0x80
+}
+
+// paxed is a member preceded by extended records.
+func paxed(records string, m []byte) []byte {
+	head := block("pax", tar.TypeXHeader, ustar, func(b []byte) { octal(b, 124, 12, int64(len(records))) })
+	body := append([]byte(records), make([]byte, (512-len(records)%512)%512)...)
+	return bytes.Join([][]byte{head, body, m}, nil)
+}
+
+func record(key, value string) string {
+	for n := len(key) + len(value) + 3; ; n++ {
+		if r := fmt.Sprintf("%d %s=%s\n", n, key, value); len(r) == n {
+			return r
+		}
+	}
+}
+
+func lies() map[string][]byte {
+	end := make([]byte, 1024)
+	reg := func(size func(b []byte)) []byte { return block("x", tar.TypeReg, gnu, size) }
+	sparse := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.name", "x")
+	return map[string][]byte{
+		"8 EiB file":     append(reg(func(b []byte) { huge(b, 124, 12, 1<<63-1) }), end...),
+		"8 GiB file":     append(reg(func(b []byte) { octal(b, 124, 12, 1<<33-1) }), end...),
+		"negative size":  append(reg(func(b []byte) { copy(b[124:], bytes.Repeat([]byte{0xff}, 12)) }), end...),
+		"pax size":       append(paxed(record("size", "9223372036854775807"), reg(nil)), end...),
+		"pax size below": append(paxed(record("size", "-1"), reg(nil)), end...),
+		"pax of 1 GB":    append(block("pax", tar.TypeXHeader, ustar, func(b []byte) { octal(b, 124, 12, 1<<30) }), make([]byte, 1<<20)...),
+		"pax name NUL":   append(paxed(record("path", "a\x00b"), reg(nil)), end...),
+		"long name 1 GB": append(block("n", tar.TypeGNULongName, gnu, func(b []byte) { octal(b, 124, 12, 1<<30) }), make([]byte, 1<<20)...),
+		"old GNU sparse 8 EiB": append(block("x", tar.TypeGNUSparse, gnu, func(b []byte) {
+			huge(b, 386, 12, 1<<62)
+			huge(b, 483, 12, 1<<62)
+		}), end...),
+		"old GNU sparse hole of 8 EiB": append(block("x", tar.TypeGNUSparse, gnu, func(b []byte) { huge(b, 483, 12, 1<<62) }), end...),
+		"sparse map of 10^9": append(paxed(sparse+record("GNU.sparse.realsize", "1099511627776"), block("x", tar.TypeReg, ustar, func(b []byte) {
+			octal(b, 124, 12, 512)
+		})), append([]byte("1000000000\n"+strings.Repeat("0\n0\n", 125)), end...)...),
+		"sparse hole of 1 TiB": append(paxed(sparse+record("GNU.sparse.realsize", "1099511627776"), block("x", tar.TypeReg, ustar, func(b []byte) {
+			octal(b, 124, 12, 512)
+		})), append(append([]byte("0\n"), make([]byte, 510)...), end...)...),
+		"sparse map in 0.1": append(paxed(record("GNU.sparse.numblocks", "1000000000")+record("GNU.sparse.map", "0,0")+
+			record("GNU.sparse.size", "1099511627776"), reg(nil)), end...),
+	}
+}
+
+// allocated tells how many bytes do took from the heap in all, an upper bound of
+// what it held at once.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestUnpackBelievesNoSize(t *testing.T) {
+	for name, data := range lies() {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t)
+			root := a.open(t)
+			opts := everything
+			opts.Limits.Bytes = 1 << 20
+			var err error
+			if n := allocated(func() { _, err = archive.Unpack(t.Context(), bytes.NewReader(data), root, opts) }); n > 32<<20 {
+				t.Errorf("%d bytes allocated", n)
+			}
+			if err == nil {
+				t.Error("it was taken")
+			}
+			a.check(t)
+		})
+	}
+}
+
+func compressed(t testing.TB, write func(w io.Writer) error) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	must(t, errors.Join(write(w), w.Close()))
+	return buf.Bytes()
+}
+
+func TestUnpackStopsAtLimits(t *testing.T) {
+	many := func(n int, name func(i int) string) []member {
+		var members []member
+		for i := range n {
+			members = append(members, file(name(i), "0123456789"))
+		}
+		return members
+	}
+	long := strings.Repeat(strings.Repeat("n", 250)+"/", 15)
+	manyDirs := func(w io.Writer) error {
+		out := tar.NewWriter(w)
+		for i := range 9000 {
+			if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: fmt.Sprint(long, i), Mode: 0o755}); err != nil {
+				return err
+			}
+		}
+		return out.Close()
+	}
+	zeros := func(n int) func(w io.Writer) error {
+		return func(w io.Writer) error {
+			_, err := w.Write(make([]byte, n))
+			return err
+		}
+	}
+	endless := paxed(strings.Repeat(record("comment", strings.Repeat("x", 200)), 4000), nil)
+	tests := map[string]struct {
+		data   []byte
+		limits archive.Limits
+	}{
+		"entries":         {tarball(t, many(11, func(i int) string { return fmt.Sprint(i) })...), archive.Limits{Entries: 10}},
+		"implied parents": {tarball(t, many(3, func(i int) string { return fmt.Sprintf("%d/a/b/c/d", i) })...), archive.Limits{Entries: 10}},
+		"bytes":           {tarball(t, many(11, func(i int) string { return fmt.Sprint(i) })...), archive.Limits{Bytes: 109}},
+		"depth":           {tarball(t, file("a/b/c/d", "")), archive.Limits{Depth: 3}},
+		"name":            {tarball(t, file("abcdef", "")), archive.Limits{NameBytes: 5}},
+		"bomb": {compressed(t, func(w io.Writer) error {
+			head := block("x", tar.TypeReg, ustar, func(b []byte) { octal(b, 124, 12, 64<<20) })
+			_, err := w.Write(append(head, make([]byte, 64<<20+1024)...))
+			return err
+		}), archive.Limits{Bytes: 1 << 20}},
+		"endless headers": {compressed(t, func(w io.Writer) error { _, err := w.Write(bytes.Repeat(endless, 20)); return err }), archive.Limits{}},
+		"endless trailer": {compressed(t, zeros(64<<20)), archive.Limits{}},
+		"directory names": {compressed(t, manyDirs), archive.Limits{}},
+		"global headers":  {tarball(t, many(1, func(int) string { return "x" })...), archive.Limits{Entries: -1}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t)
+			opts := everything
+			opts.Limits = test.limits
+			counts, err := a.unpack(t, test.data, opts)
+			if !errors.Is(err, archive.ErrLimit) {
+				t.Errorf("got %v, want ErrLimit", err)
+			}
+			if limit := test.limits.Bytes; limit > 0 && counts.Bytes > limit {
+				t.Errorf("%d bytes were written", counts.Bytes)
+			}
+		})
+	}
+}
+
+func TestUnpackRefusesDamage(t *testing.T) {
+	whole := tarball(t, file("a", strings.Repeat("a", 700)), directory("d"), file("zeros", strings.Repeat("\x00", 4096)), symlink("l", "a"))
+	zipped := compressed(t, func(w io.Writer) error { _, err := w.Write(whole); return err })
+	flip := func(data []byte, at int) []byte {
+		data = bytes.Clone(data)
+		data[at] ^= 1
+		return data
+	}
+	tests := map[string][]byte{
+		"empty":               nil,
+		"garbage":             bytes.Repeat([]byte("garbage "), 1000),
+		"one zero block":      make([]byte, 512),
+		"check sum":           flip(whole, 0),
+		"two archives":        append(bytes.Clone(whole), whole...),
+		"garbage after":       append(bytes.Clone(whole), "x"...),
+		"garbage after zeros": append(append(bytes.Clone(whole), make([]byte, 9000)...), "x"...),
+		"gzip check sum":      flip(zipped, len(zipped)-8),
+		"gzip cut":            zipped[:len(zipped)-1],
+		"gzip of garbage":     compressed(t, func(w io.Writer) error { _, err := w.Write([]byte("nothing")); return err }),
+		"gzip then garbage":   append(bytes.Clone(zipped), "x"...),
+		"gzip in gzip":        compressed(t, func(w io.Writer) error { _, err := w.Write(zipped); return err }),
+		"gzip header only":    zipped[:10],
+		"bzip2 header only":   []byte("BZh9"),
+		"xz magic only":       {0xfd, '7', 'z', 'X', 'Z', 0},
+	}
+	for at := 0; at < len(whole)-1; at += 256 {
+		tests[fmt.Sprintf("cut at %d of %d", at, len(whole))] = whole[:at]
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t)
+			if _, err := a.unpack(t, data, everything); !errors.Is(err, archive.ErrFormat) {
+				t.Errorf("got %v, want ErrFormat", err)
+			}
+			a.check(t)
+		})
+	}
+	t.Run("padding is none", func(t *testing.T) {
+		a := newArena(t)
+		if _, err := a.unpack(t, append(bytes.Clone(whole), make([]byte, 20*512)...), everything); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// FuzzUnpack: whatever the bytes, nothing outside the root changes, and memory stays
+// bounded.
+func FuzzUnpack(f *testing.F) {
+	for _, data := range lies() {
+		f.Add(data)
+	}
+	whole := tarball(f, directory("d"), file("d/f", "x"), symlink("l", "../outside"), file("l/canary", "changed"), hardLink("h", "d/f"))
+	f.Add(whole)
+	f.Add(compressed(f, func(w io.Writer) error { _, err := w.Write(whole); return err }))
+	for _, data := range xzSamples(f) {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a := newArena(t)
+		root := a.open(t)
+		opts := everything
+		opts.Limits = archive.Limits{Entries: 100, Bytes: 1 << 20}
+		n := allocated(func() { _, _ = archive.Unpack(t.Context(), bytes.NewReader(data), root, opts) })
+		if n > 256<<20 {
+			t.Errorf("%d bytes allocated", n)
+		}
+		a.check(t)
+		_ = filepath.WalkDir(a.root, func(path string, d os.DirEntry, err error) error {
+			_ = os.Chmod(path, 0o700) // so that an ordinary user can clean up
+			return nil
+		})
+	})
+}
