@@ -54,7 +54,7 @@ func (c *Client) spawn(id string) (*supervisor, error) {
 	cmd.Env = c.supervisorEnv()
 	cmd.Stdout, cmd.Stderr = talk, talk
 	cmd.ExtraFiles = []*os.File{theirs}
-	ownSession(cmd)
+	sys.OwnSession(cmd)
 	err = cmd.Start()
 	_ = theirs.Close() // else its end would not be seen
 	if err != nil {

@@ -22,9 +22,6 @@ func run() int {
 	}
 	signals := make(chan os.Signal, 2) // one to stop the guest's command, one to leave
 	signal.Notify(signals, sys.SIGINT, sys.SIGTERM)
-	// With somebody listening, a write to a closed pipe is an error of that write and
-	// not the end of pyro. Ignoring it would be passed on to what we start.
-	signal.Notify(make(chan os.Signal, 1), sys.SIGPIPE)
 	return cli.Run(context.Background(), cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Signals: signals, Version: version.String(), Doctor: local.Doctor,

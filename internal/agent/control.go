@@ -28,11 +28,17 @@ func ServeControl(ctx context.Context, fd int, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("control socket %d: %w", fd, err)
 	}
-	err = Serve(ctx, session, cfg)
-	if errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) {
+	if err = Serve(ctx, session, cfg); hostGone(err) {
 		return nil
 	}
 	return err
+}
+
+// hostGone tells the end of the host from faults on the way. A host that dies with
+// unread bytes before it resets the connection.
+func hostGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) ||
+		errors.Is(err, yamux.ErrSessionShutdown)
 }
 
 // MuxConfig is how both ends of a control socket set up the multiplexer. A guest may

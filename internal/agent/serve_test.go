@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/yamux"
 	"github.com/mdlayher/vsock"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -471,6 +472,51 @@ func TestMainArguments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A host that is killed while output is on its way leaves unread bytes behind, so
+// that its end comes as a reset and not as the end of the file.
+func TestHostThatDiesBusyIsTheEnd(t *testing.T) {
+	ours, theirs := socketpair(t)
+	done := make(chan error, 1)
+	go func() { done <- ServeControl(context.Background(), theirs, testConfig(t)) }()
+	session, err := yamux.Client(&stalled{Conn: ours, full: make(chan struct{})}, MuxConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &wire.Client{Dial: func(context.Context) (net.Conn, error) { return session.Open() }}
+	open(t, c, wire.StreamRequest{Command: "echo unread; sleep 3062"})
+	f, err := ours.(*net.UnixConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if !eventually(func() bool { return waiting(f) > 0 }) {
+		t.Error("no output came")
+	}
+	_ = f.Close()
+	_ = ours.Close()
+	if err := <-done; err != nil {
+		t.Errorf("ServeControl returned %v", err)
+	}
+	_ = session.Close()
+}
+
+// stalled is a connection that nobody reads from until it is closed.
+type stalled struct {
+	net.Conn
+	once sync.Once
+	full chan struct{}
+}
+
+func (s *stalled) Read([]byte) (int, error) {
+	<-s.full
+	return 0, io.EOF
+}
+
+func (s *stalled) Close() error {
+	s.once.Do(func() { close(s.full) })
+	return s.Conn.Close()
 }
 
 func TestOutOfDescriptorsIsNoEnd(t *testing.T) {

@@ -178,7 +178,9 @@ func tarball(t testing.TB, members ...member) []byte {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, m := range members {
-		m.ModTime = time.Unix(mtime, 0)
+		if m.Typeflag != tar.TypeXGlobalHeader {
+			m.ModTime = time.Unix(mtime, 0)
+		}
 		if err := w.WriteHeader(&m.Header); err != nil {
 			t.Fatalf("%q: %v", m.Name, err)
 		}

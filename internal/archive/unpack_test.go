@@ -321,15 +321,16 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestUnpackHundredThousandEntries(t *testing.T) {
+	entries := 100_000
 	if testing.Short() {
-		t.Skip("short")
+		entries = 2000
 	}
 	pr, pw := io.Pipe()
 	// Ends when all is written, or when the reader is closed below.
 	go func() {
 		w := tar.NewWriter(pw)
 		var err error
-		for i := 0; i < 100_000 && err == nil; i++ {
+		for i := 0; i < entries && err == nil; i++ {
 			err = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("d%d/e%d/f%d", i/1000, i%10, i), Mode: 0o644})
 		}
 		pw.CloseWithError(errors.Join(err, w.Close()))
@@ -337,7 +338,7 @@ func TestUnpackHundredThousandEntries(t *testing.T) {
 	a := newArena(t)
 	counts, err := archive.Unpack(t.Context(), pr, a.open(t), everything)
 	_ = pr.Close()
-	if err != nil || counts.Entries != 100_000 {
+	if err != nil || counts.Entries != entries {
 		t.Errorf("%+v, %v", counts, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -73,8 +74,19 @@ func configure(id string) (supervisor.Config, error) {
 	}
 	return supervisor.Config{
 		ID: id, Store: st, Agent: agent, Engine: gvisor.New(runsc, agentCopies(st)),
-		Capacity: capacity, Version: version.String(), Now: time.Now,
+		Capacity: capacity, Version: version.String(), Now: time.Now, Settle: settle,
 	}, nil
+}
+
+// settle lets go of what belongs to the client: its working directory, and the
+// output that it reads while it waits. What is said later goes into the
+// workspace's log: a crash, and hardly anything else.
+func settle(dir string) error {
+	file, err := os.OpenFile(filepath.Join(dir, "supervisor.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chdir("/"), sys.RedirectOutput(file), file.Close())
 }
 
 func openStore() (*store.Store, error) {

@@ -230,11 +230,8 @@ func hammer(s *Store, rounds string) error {
 		if api.KindOf(err) == api.Exists {
 			w, err = s.Lock(ctx, id)
 		}
-		switch api.KindOf(err) {
-		case api.Conflict, api.NotFound:
-			if err != nil {
-				continue
-			}
+		if errors.Is(err, api.Conflict) || errors.Is(err, api.NotFound) {
+			continue
 		}
 		if err != nil {
 			return err

@@ -47,6 +47,10 @@ type Config struct {
 	Capacity int    // workspaces that may run at once in this state directory
 	Version  string
 	Now      func() time.Time
+
+	// Settle is called with the workspace's directory when the client has its
+	// answer, and from then on nobody looks at this process's output; may be nil.
+	Settle func(dir string) error
 }
 
 // supervisor is a running workspace.
@@ -191,6 +195,8 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket)})
 	if err != nil { // it went away at the last moment
 		s.finish(ending{remove: true})
+	} else if s.Settle != nil {
+		err = s.Settle(s.held.Path())
 	}
 	if launch.Lease {
 		hangup := watchHangup(s.Client, func() { s.finish(ending{remove: true}) })
@@ -209,7 +215,7 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	s.outcome = s.conclude(context.WithoutCancel(ctx))
 	close(s.gone)
 	server.close()
-	return errors.Join(s.outcome, <-serving)
+	return errors.Join(err, s.outcome, <-serving)
 }
 
 // finish decides how it ends; only the first decision counts.

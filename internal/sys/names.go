@@ -6,5 +6,4 @@ import "syscall"
 const (
 	SIGINT  = syscall.SIGINT
 	SIGTERM = syscall.SIGTERM
-	SIGPIPE = syscall.SIGPIPE
 )

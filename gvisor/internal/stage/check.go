@@ -46,7 +46,7 @@ func (s *Stage) check() error {
 		return nil
 	}
 	if err := checkHostPath(s.Root); err != nil {
-		return fmt.Errorf("Root: %w", err)
+		return fmt.Errorf("field Root: %w", err)
 	}
 	return s.checkValues()
 }
@@ -58,8 +58,11 @@ func (s *Stage) tree() (map[string]kind, error) {
 		kind  kind
 		names []string
 	}{
-		{dir, s.Dirs}, {file, sortedKeys(s.Files)}, {link, sortedKeys(s.Links)},
-		{bind, sortedKeys(s.Binds)}, {tmpfs, sortedKeys(s.Tmpfs)},
+		{dir, s.Dirs},
+		{file, sortedKeys(s.Files)},
+		{link, sortedKeys(s.Links)},
+		{bind, sortedKeys(s.Binds)},
+		{tmpfs, sortedKeys(s.Tmpfs)},
 	} {
 		for _, name := range group.names {
 			if err := checkName(name); err != nil {

@@ -1,12 +1,13 @@
 package stage
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,19 +24,23 @@ func privateMounts() error {
 }
 
 // ownUserNamespace refuses the machine's own user namespace, where root would
-// succeed in making the mounts of the whole machine private. Only there all ids
-// are mapped to themselves (user_namespaces(7)). In any other, the kernel refuses
-// to touch a mount namespace that was not made together with it.
+// succeed in making the mounts of the whole machine private. In any other, the
+// kernel refuses to touch a mount namespace that was not made together with it.
 func ownUserNamespace() error {
 	idMap, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return err
 	}
-	first := bytes.Fields(idMap)
-	if len(first) == 3 && string(first[0]) == "0" && string(first[1]) == "0" && string(first[2]) == "4294967295" {
+	if mapsAll(string(idMap)) {
 		return errors.New("not in a user namespace of its own")
 	}
 	return nil
+}
+
+// mapsAll reports whether each id is mapped to itself, which is so in the machine's
+// own user namespace (user_namespaces(7)).
+func mapsAll(idMap string) bool {
+	return slices.Equal(strings.Fields(idMap), []string{"0", "0", "4294967295"})
 }
 
 func mountTmpfs(on, options string) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,22 +65,6 @@ func run(role, dir string) ([]byte, error) {
 		return out, errors.New(strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
-}
-
-// needNamespaces skips the test where no user namespace can be made, unless
-// PYRO_REQUIRE says that this machine runs gVisor.
-func needNamespaces(t *testing.T) {
-	t.Helper()
-	_, err := run(empty, "")
-	if err == nil {
-		return
-	}
-	for name := range strings.SplitSeq(os.Getenv("PYRO_REQUIRE"), ",") {
-		if name = strings.TrimSpace(name); name == "gvisor" || name == "userns" {
-			t.Fatalf("%s is required by PYRO_REQUIRE: no user and mount namespace: %v", name, err)
-		}
-	}
-	t.Skipf("no user and mount namespace: %v", err)
 }
 
 func runOuter(dir string) error {
@@ -184,7 +167,8 @@ func newHost(t *testing.T, binds string) string {
 }
 
 func TestRunBuildsAReadOnlyRoot(t *testing.T) {
-	needNamespaces(t)
+	_, err := run(empty, "")
+	needNamespaces(t, err)
 	dir := newHost(t, `"usr":"DIR/host","etc/hostfile":"DIR/hostfile"`)
 	out, err := run(outer, dir)
 	if err != nil {
@@ -226,7 +210,8 @@ func entries(t *testing.T, dir string) []fs.DirEntry {
 }
 
 func TestRunNamesTheStepThatFailed(t *testing.T) {
-	needNamespaces(t)
+	_, err := run(empty, "")
+	needNamespaces(t, err)
 	t.Run("a bind of what is not there", func(t *testing.T) {
 		dir := newHost(t, `"usr":"DIR/missing"`)
 		_, err := run(outer, dir)
@@ -245,20 +230,4 @@ func TestRunNamesTheStepThatFailed(t *testing.T) {
 			t.Errorf("error is %v, want %s", err, want)
 		}
 	})
-}
-
-// Without a user namespace root would make the machine's mounts private; in this
-// process Run must stop before that.
-func TestRunRefusesTheMachinesOwnNamespaces(t *testing.T) {
-	idMap, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(strings.Fields(string(idMap)), []string{"0", "0", "4294967295"}) {
-		t.Skipf("the test itself runs in a user namespace: %q", idMap)
-	}
-	err = stage.Run(filepath.Join(newHost(t, ""), "stage.json"))
-	if want := "private mounts: not in a user namespace of its own"; err == nil || err.Error() != want {
-		t.Errorf("error is %v, want %s", err, want)
-	}
 }

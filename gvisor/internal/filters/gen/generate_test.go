@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,24 +10,6 @@ import (
 	sentry "gvisor.dev/gvisor/runsc/boot/filter/config"
 	gofer "gvisor.dev/gvisor/runsc/fsgofer/filter/config"
 )
-
-// A stale table would be a wrong filter.
-func TestCommittedTableIsWhatGenWrites(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skipf("no table for %s", runtime.GOARCH)
-	}
-	committed, err := os.ReadFile("../programs_amd64.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	generated, err := generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(generated), string(committed)); diff != "" {
-		t.Errorf("run go generate in internal/filters (-generated +committed):\n%s", diff)
-	}
-}
 
 // With this process's variables filled in, a program is the one that gVisor would
 // compile here and now by its exported functions: the pid, which gen replaces by a

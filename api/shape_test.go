@@ -1,0 +1,148 @@
+package api
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// shapes are all structs that cross a process boundary, with the fields that the
+// replaced product gave them and those that pyro added. Scripts look all of the
+// first up, so none may vanish, and a new one belongs into the second.
+var shapes = []struct {
+	value            any
+	inherited, added string
+}{
+	{Workspace{}, `workspace_id name labels environment environment_version vcpu_count mem_mib ttl_seconds created_at
+		last_activity_at expires_at state network_policy network_enabled allow_host_compat guest_ip tap_name execution_mode
+		workspace_path workspace_seed secrets command_count last_command reset_count last_reset_at service_count
+		running_service_count metadata`, `disk_mib reason engine isolation limits agent_socket`},
+	{WorkspaceList{}, `count workspaces`, ``},
+	{WorkspaceSummary{}, `workspace_id name labels environment state created_at last_activity_at expires_at command_count
+		service_count running_service_count`, `reason`},
+	{WorkspaceExec{}, `workspace_id environment environment_version command stdout stderr exit_code duration_ms
+		execution_mode sequence cwd`, `stdout_truncated stderr_truncated reason`},
+	{VMExec{}, `vm_id environment environment_version command stdout stderr exit_code duration_ms execution_mode cleanup`,
+		`stdout_truncated stderr_truncated engine isolation limits reason`},
+	{VMDelete{}, `vm_id deleted reason`, ``},
+	{WorkspaceDelete{}, `workspace_id deleted reason`, ``},
+	{Seed{}, `mode seed_path destination entry_count bytes_written`, ``},
+	{Secret{}, `name source_kind`, ``},
+	{LastCommand{}, `sequence command cwd exit_code duration_ms execution_mode`, ``},
+	{Doctor{}, `platform runtime_ok issues kvm networking runtime`, `engines`},
+	{DoctorKVM{}, `exists readable writable`, ``},
+	{DoctorNetworking{}, `enabled_by_default tun_available ip_binary nft_binary iptables_binary ip_forward_enabled`, ``},
+	{DoctorRuntime{}, `bundle_root manifest_path firecracker_bin jailer_bin guest_agent_path guest_init_path artifacts_dir
+		artifacts_present notice_path bundle_version component_versions capabilities catalog_version cache_dir`, ``},
+	{DoctorCapabilities{}, `supports_vm_boot supports_guest_exec supports_guest_network reason`, ``},
+	{DoctorEngine{}, ``, `name available why hint weakens`},
+	{ErrorReply{}, `ok error`, `kind hint`},
+	{Hello{}, ``, `version api capabilities`},
+	{Limits{}, ``, `enforced why`},
+	{CreateRequest{}, ``, `environment vcpu_count mem_mib disk_mib ttl_seconds network_policy allow_host_compat name labels`},
+	{ExecRequest{}, ``, `argv command cwd env timeout_seconds stdin`},
+}
+
+func TestFieldNames(t *testing.T) {
+	for _, s := range shapes {
+		typ := reflect.TypeOf(s.value)
+		t.Run(typ.Name(), func(t *testing.T) {
+			var fields map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(encode(t, filled(typ).Interface())), &fields); err != nil {
+				t.Fatal(err)
+			}
+			want := slices.Sorted(slices.Values(strings.Fields(s.inherited + " " + s.added)))
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(fields))); diff != "" {
+				t.Errorf("fields (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestFieldsAreNeverLeftOut is about answers; requests leave out what was not chosen.
+func TestFieldsAreNeverLeftOut(t *testing.T) {
+	for _, s := range shapes {
+		typ := reflect.TypeOf(s.value)
+		if strings.HasSuffix(typ.Name(), "Request") {
+			continue
+		}
+		t.Run(typ.Name(), func(t *testing.T) {
+			var fields map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(encode(t, s.value)), &fields); err != nil {
+				t.Fatal(err)
+			}
+			if len(fields) != typ.NumField() {
+				t.Errorf("an empty one has the fields %q, want %d", slices.Sorted(maps.Keys(fields)), typ.NumField())
+			}
+		})
+	}
+}
+
+// TestShapes compares each struct, empty and with every field set, with a file.
+func TestShapes(t *testing.T) {
+	for _, s := range shapes {
+		typ := reflect.TypeOf(s.value)
+		t.Run(typ.Name(), func(t *testing.T) {
+			full := filled(typ).Interface()
+			got := "--- empty\n" + encode(t, s.value) + "--- full\n" + encode(t, full)
+			path := filepath.Join("testdata", typ.Name()+".golden")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatalf("%v (go test -update writes it)", err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", path, diff)
+			}
+			back := reflect.New(typ)
+			if err := json.Unmarshal([]byte(encode(t, full)), back.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(full, back.Elem().Interface()); diff != "" {
+				t.Errorf("read back (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// filled returns a value of typ with nothing zero in it.
+func filled(typ reflect.Type) reflect.Value {
+	v := reflect.New(typ).Elem()
+	switch typ.Kind() {
+	case reflect.Struct:
+		for i := range typ.NumField() {
+			v.Field(i).Set(filled(typ.Field(i).Type))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(typ.Elem()))
+		v.Elem().Set(filled(typ.Elem()))
+	case reflect.Slice:
+		v.Set(reflect.Append(v, filled(typ.Elem())))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(typ))
+		v.SetMapIndex(filled(typ.Key()), filled(typ.Elem()))
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(1700000000)
+	default:
+		v.SetInt(7)
+	}
+	return v
+}
