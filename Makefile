@@ -29,7 +29,7 @@ UNIT = $$(go list ./... | grep -v -e '/e2e$$' -e '/internal/gvisor$$')
 .PHONY: build
 build: ## build pyro, pyro-agent, pyro-runsc and pyro-gateway into bin/
 	$(GOBUILD) -ldflags "-s -w $(STAMPED)" -o $(BIN)/ ./cmd/pyro ./cmd/pyro-agent
-	cd gvisor && $(GOBUILD) -ldflags "-s -w $(STAMPED) \
+	cd gvisor && $(GOBUILD) -ldflags "-s -w -X main.stamp=$(STAMP) \
 		-X gvisor.dev/gvisor/runsc/version.version=$$(go list -m -f '{{.Version}}' gvisor.dev/gvisor)" \
 		-o $(BIN)/ ./cmd/pyro-runsc ./cmd/pyro-gateway
 
@@ -40,6 +40,7 @@ run: build ## build, then run a first command in a sandbox
 .PHONY: test
 test: build ## unit tests, then end to end; as root: end to end also as uid 1500 (TESTFLAGS=-v)
 	PYRO_LIBDIR=$(BIN) PYRO_BINARY=$(BIN)/pyro go test $(TESTFLAGS) $(UNIT)
+	go test $(TESTFLAGS) -tags faultpoint ./internal/store
 	cd gvisor && go test -trimpath $(TESTFLAGS) ./...
 	tools/test-e2e.sh $(BIN) $(TESTFLAGS)
 

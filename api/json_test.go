@@ -114,7 +114,7 @@ func FuzzEncode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if !json.Valid(raw) {
-			t.Skip("no JSON")
+			return
 		}
 		out := encode(t, json.RawMessage(raw))
 		if diff := cmp.Diff(tree(t, raw), tree(t, []byte(out))); diff != "" {

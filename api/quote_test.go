@@ -80,8 +80,8 @@ func FuzzQuote(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, joined string) {
-		if len(joined) > 1<<16 {
-			t.Skip("longer than an argument may be")
+		if len(joined) > 1<<14 {
+			return // quoted it may be longer than an argument may be
 		}
 		splits(t, strings.Split(joined, "\x00"))
 	})

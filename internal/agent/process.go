@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -202,9 +201,5 @@ func (e ending) note(timeout time.Duration) string {
 	return ""
 }
 
-// signal sends sig to the process group.
-func (p *process) signal(sig syscall.Signal) {
-	if err := syscall.Kill(-p.pid, sig); errors.Is(err, syscall.ESRCH) {
-		return // ended meanwhile, and its status is on the way
-	}
-}
+// signal sends sig to the process group, which may be gone meanwhile.
+func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.pid, sig) }

@@ -56,7 +56,7 @@ func FuzzHandle(f *testing.F) {
 		line, _, _ := bytes.Cut(data, []byte("\n"))
 		switch req, _ := wire.DecodeRequest(line); req.(type) {
 		case *wire.ExecRequest, *wire.StreamRequest:
-			t.Skip("would run what it says")
+			return // it would run what it says
 		}
 		cfg := testConfig(t)
 		around := filepath.Dir(cfg.Workspace)

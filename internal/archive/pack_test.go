@@ -40,7 +40,6 @@ func tree(t *testing.T, a *arena) {
 	old := time.Unix(mtime, 123_000_000)
 	must(t, os.Chtimes(a.path("b/run"), old, old))
 	must(t, os.Chtimes(a.path("b/empty"), old, old))
-	t.Cleanup(func() { _ = os.Chmod(a.path("b/closed"), 0o755) })
 }
 
 func pack(t testing.TB, a *arena, path string, opts archive.PackOptions) ([]byte, archive.Counts, archive.Kind, error) {
@@ -74,7 +73,6 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(to.path("b/closed"), 0o755) })
 	if diff := cmp.Diff(packed, counts); diff != "" {
 		t.Errorf("counts (-packed +unpacked):\n%s", diff)
 	}

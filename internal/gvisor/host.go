@@ -9,11 +9,12 @@ import (
 // takes over. Names are relative to Root, which becomes a tmpfs; everything ends
 // up read-only, also below the binds.
 type stage struct {
-	Root  string
-	Dirs  []string          // empty directories: mount points and places to write to
-	Files map[string]string // small files with their text
-	Links map[string]string // name to target
-	Binds map[string]string // name to the host's path, recursive and read-only
+	Root   string
+	Dirs   []string          // empty directories: mount points and places to write to
+	Public []string          // the same, for every user of the guest
+	Files  map[string]string // small files with their text
+	Links  map[string]string // name to target
+	Binds  map[string]string // name to the host's path, recursive and read-only
 }
 
 // host is what hostStage asks of the machine.
@@ -32,10 +33,11 @@ func hostStage(root string, h host) stage {
 		// Mount points too: the gofer cannot make them, the root is read-only by then.
 		Dirs: []string{
 			"dev", "home", "mnt", "opt/pyro", "proc", "root", "run", "srv", "sys",
-			"tmp", "var/cache", "var/lib", "var/log", "var/tmp", "workspace",
+			"var/cache", "var/lib", "var/log", "workspace",
 		},
-		Binds: map[string]string{"usr": "/usr"},
-		Links: map[string]string{"etc/mtab": "/proc/self/mounts", "var/run": "/run"},
+		Public: []string{"tmp", "var/tmp"},
+		Binds:  map[string]string{"usr": "/usr"},
+		Links:  map[string]string{"etc/mtab": "/proc/self/mounts", "var/run": "/run"},
 		Files: map[string]string{
 			"etc/passwd":        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 			"etc/group":         "root:x:0:\nnogroup:x:65534:\n",

@@ -106,7 +106,7 @@ func (s *supervisor) start(ctx context.Context, launch workspace.Launch) (*serve
 	defer cancel(nil)
 	hangup := watchHangup(s.Client, func() { cancel(errClientGone) })
 	defer hangup.Stop()
-	if err := admit(s.Config, launch); err != nil {
+	if err := admit(launch); err != nil {
 		return nil, err
 	}
 	create := s.Store.Create
@@ -136,8 +136,11 @@ func (s *supervisor) start(ctx context.Context, launch workspace.Launch) (*serve
 
 var errClientGone = &api.Error{Kind: api.Canceled, Err: errors.New("the client went away")}
 
-// make acquires, in this order: record, run directory, uid, sandbox, sockets.
+// make acquires, in this order: a place, record, run directory, uid, sandbox, sockets.
 func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server, error) {
+	if err := s.reserve(); err != nil {
+		return nil, err
+	}
 	s.record = workspace.NewRecord(s.ID, launch, s.Engine.Info(), s.Now())
 	if err := workspace.Write(s.held, s.record); err != nil {
 		return nil, err
@@ -163,7 +166,7 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 }
 
 // admit refuses what cannot be done, before anything is made.
-func admit(cfg Config, launch workspace.Launch) error {
+func admit(launch workspace.Launch) error {
 	req := launch.Request.WithDefaults()
 	if err := req.Check(); err != nil {
 		return err
@@ -174,17 +177,20 @@ func admit(cfg Config, launch workspace.Launch) error {
 			Err: fmt.Errorf("network policy %q is not available in this version", req.NetworkPolicy),
 		}
 	}
-	running, err := cfg.Store.CountRunning()
-	if err != nil {
+	return nil
+}
+
+// reserve refuses one workspace too many. It counts itself, so of two that come at
+// the same time for one place both may be refused, but never neither.
+func (s *supervisor) reserve() error {
+	running, err := s.Store.CountRunning()
+	if err != nil || running <= s.Capacity {
 		return err
 	}
-	if running >= cfg.Capacity {
-		return &api.Error{
-			Kind: api.Conflict, Hint: "delete one: `pyro workspace list` shows them",
-			Err: fmt.Errorf("%d workspaces are running, allowed are %d", running, cfg.Capacity),
-		}
+	return &api.Error{
+		Kind: api.Conflict, Hint: "delete one: `pyro workspace list` shows them",
+		Err: fmt.Errorf("%d workspaces are running, allowed are %d", running-1, s.Capacity),
 	}
-	return nil
 }
 
 // live answers the client and waits for the end.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -70,6 +71,14 @@ func (s *Stage) makeDirs(root *os.Root) error {
 	for _, name := range s.Dirs {
 		if err := root.MkdirAll(name, 0o755); err != nil {
 			return fmt.Errorf("directory /%s: %w", name, err)
+		}
+	}
+	for _, name := range s.Public {
+		if err := root.MkdirAll(name, 0o755); err != nil {
+			return fmt.Errorf("public directory /%s: %w", name, err)
+		}
+		if err := root.Chmod(name, fs.ModeSticky|0o777); err != nil {
+			return fmt.Errorf("public directory /%s: %w", name, err)
 		}
 	}
 	return nil

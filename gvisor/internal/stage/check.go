@@ -16,11 +16,12 @@ import (
 type kind string
 
 const (
-	dir   kind = "directory"
-	file  kind = "file"
-	link  kind = "link"
-	bind  kind = "bind"
-	tmpfs kind = "tmpfs"
+	dir    kind = "directory"
+	public kind = "public directory"
+	file   kind = "file"
+	link   kind = "link"
+	bind   kind = "bind"
+	tmpfs  kind = "tmpfs"
 )
 
 // closed says that nothing may lie beneath: it could not be made, or would be
@@ -59,6 +60,7 @@ func (s *Stage) tree() (map[string]kind, error) {
 		names []string
 	}{
 		{dir, s.Dirs},
+		{public, s.Public},
 		{file, sortedKeys(s.Files)},
 		{link, sortedKeys(s.Links)},
 		{bind, sortedKeys(s.Binds)},

@@ -51,7 +51,7 @@ func Decode(data []byte) (*Stage, error) {
 // and of a name given twice the last one.
 func (s *Stage) decode(d *json.Decoder) error {
 	fields := map[string]any{
-		"Root": &s.Root, "Dirs": &s.Dirs, "Files": &s.Files,
+		"Root": &s.Root, "Dirs": &s.Dirs, "Public": &s.Public, "Files": &s.Files,
 		"Links": &s.Links, "Binds": &s.Binds, "Tmpfs": &s.Tmpfs,
 	}
 	seen := make(map[string]bool, len(fields))

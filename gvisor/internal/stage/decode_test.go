@@ -12,6 +12,7 @@ import (
 const full = `{
 	"Root": "/run/pyro/root",
 	"Dirs": ["proc", "var/tmp", "big"],
+	"Public": ["tmp"],
 	"Files": {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "tmp/.keep": "", "big/file": "x"},
 	"Links": {"bin": "usr/bin", "var/run": "/run"},
 	"Binds": {"usr": "/usr", "etc/ssl/certs": "/etc/ssl/certs"},
@@ -26,12 +27,13 @@ func TestDecode(t *testing.T) {
 		{"nothing to assemble", `{}`, Stage{}},
 		{"null is left out", `{"Root":"/r","Dirs":null,"Files":null}`, Stage{Root: "/r"}},
 		{"all fields", full, Stage{
-			Root:  "/run/pyro/root",
-			Dirs:  []string{"proc", "var/tmp", "big"},
-			Files: map[string]string{"etc/passwd": "root:x:0:0::/:/bin/sh\n", "tmp/.keep": "", "big/file": "x"},
-			Links: map[string]string{"bin": "usr/bin", "var/run": "/run"},
-			Binds: map[string]string{"usr": "/usr", "etc/ssl/certs": "/etc/ssl/certs"},
-			Tmpfs: map[string]string{"scratch": "size=1m,mode=0755", "scratch/in": "nr_inodes=4k"},
+			Root:   "/run/pyro/root",
+			Dirs:   []string{"proc", "var/tmp", "big"},
+			Public: []string{"tmp"},
+			Files:  map[string]string{"etc/passwd": "root:x:0:0::/:/bin/sh\n", "tmp/.keep": "", "big/file": "x"},
+			Links:  map[string]string{"bin": "usr/bin", "var/run": "/run"},
+			Binds:  map[string]string{"usr": "/usr", "etc/ssl/certs": "/etc/ssl/certs"},
+			Tmpfs:  map[string]string{"scratch": "size=1m,mode=0755", "scratch/in": "nr_inodes=4k"},
 		}},
 		{"name with dots that leaves nothing", `{"Root":"/r","Dirs":["..a/b..","..."]}`, Stage{Root: "/r", Dirs: []string{"..a/b..", "..."}}},
 	}

@@ -13,7 +13,8 @@
 package stage
 
 // Stage says what to assemble. The stage file is one JSON object with these very
-// names as keys; each may be left out. The names inside (of directories, files,
+// names as keys; each may be left out. The names inside (of directories, public
+// directories, files,
 // links, binds and tmpfs) are paths below Root: relative, clean, slash-separated,
 // none twice, and none beneath a file, a link or a bind. Parent directories are
 // made as needed, with mode 0755.
@@ -26,6 +27,9 @@ type Stage struct {
 	// Dirs are empty directories, 0755. Mount points of the guest belong here: the
 	// root is read-only by the time that they are needed.
 	Dirs []string
+
+	// Public are empty directories that everybody may write to, 01777, such as tmp.
+	Public []string
 
 	// Files are regular files, 0644: name to content.
 	Files map[string]string

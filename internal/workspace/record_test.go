@@ -1,0 +1,147 @@
+package workspace
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+func text(s string) *string { return &s }
+
+func TestNewRecord(t *testing.T) {
+	got := NewRecord(testID, Launch{Kind: KindRun, Lease: true, Request: api.CreateRequest{Environment: "host"}}, testEngine, noon)
+	want := Record{
+		ID: testID, Kind: KindRun, Engine: testEngine, State: api.StateCreated,
+		Request: api.CreateRequest{
+			Environment: "host", VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600, NetworkPolicy: "off",
+		},
+		CreatedAt: 1714996800.25, LastActivityAt: 1714996800.25,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if expires := got.ExpiresAt(); !expires.Equal(noon.Add(10 * time.Minute)) {
+		t.Errorf("it expires at %v", expires)
+	}
+}
+
+func TestView(t *testing.T) {
+	r := record(testID, KindWorkspace, api.StateStarted)
+	r.Limits = api.Limits{Enforced: true}
+	r.Ran(api.LastCommand{Sequence: 3, Command: "false", ExitCode: 1}, noon.Add(time.Second))
+	want := &api.Workspace{
+		WorkspaceID: testID, Name: text("n"), Labels: map[string]string{"k": "v"}, Environment: "host",
+		VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600,
+		CreatedAt: 1714996800.25, LastActivityAt: 1714996801.25, ExpiresAt: 1714997400.25,
+		State: api.StateStarted, NetworkPolicy: "off", ExecutionMode: api.ModeGuestVsock,
+		Engine: "fake", Isolation: "sentry", Limits: api.Limits{Enforced: true}, AgentSocket: text("/run/agent.sock"),
+		WorkspacePath: "/workspace", WorkspaceSeed: api.Seed{Mode: "empty", Destination: "/workspace"},
+		Secrets: []api.Secret{}, CommandCount: 3,
+		LastCommand: &api.LastCommand{Sequence: 3, Command: "false", ExitCode: 1}, Metadata: map[string]string{},
+	}
+	if diff := cmp.Diff(want, r.View("/run/agent.sock")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestViewOfWhatIsNotThere(t *testing.T) {
+	r := NewRecord(testID, Launch{Kind: KindWorkspace, Request: api.CreateRequest{Environment: "host"}}, testEngine, noon)
+	for _, state := range []api.State{api.StateCreated, api.StateStopped, api.StateBroken} {
+		r.State = state
+		v := r.View("")
+		if v.Name != nil || v.Reason != nil || v.AgentSocket != nil || v.LastCommand != nil {
+			t.Errorf("%s: name %v, reason %v, socket %v, last command %v", state, v.Name, v.Reason, v.AgentSocket, v.LastCommand)
+		}
+		if v.Labels == nil || v.Secrets == nil || v.Metadata == nil {
+			t.Errorf("%s: a list or map is null", state)
+		}
+		if v.ExecutionMode != api.ModePending {
+			t.Errorf("%s: mode %s, want %s", state, v.ExecutionMode, api.ModePending)
+		}
+	}
+}
+
+func TestSummaryIsPartOfTheView(t *testing.T) {
+	r := record(testID, KindWorkspace, api.StateStopped)
+	r.Reason = "oom"
+	r.Ran(api.LastCommand{Sequence: 2}, noon.Add(time.Minute))
+	var view, summary map[string]any
+	for value, into := range map[any]*map[string]any{r.View(""): &view, r.Summary(): &summary} {
+		data, err := json.Marshal(value)
+		if err == nil {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, got := range summary {
+		if diff := cmp.Diff(view[name], got); diff != "" {
+			t.Errorf("%s (-view +summary):\n%s", name, diff)
+		}
+	}
+	if len(summary) == 0 || summary["reason"] != "oom" || summary["command_count"] != 2.0 {
+		t.Errorf("summary: %v", summary)
+	}
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	st := newStore(t)
+	r := record(testID, KindWorkspace, api.StateStarted)
+	held := hold(t, st, r)
+	for range 2 { // it is replaced
+		r.Ran(api.LastCommand{Sequence: r.CommandCount + 1, Command: "x\x00\xff ü", Cwd: "/"}, noon.Add(time.Hour))
+		r.LastCommand.Command = strings.ToValidUTF8(r.LastCommand.Command, "?")
+		r.Limits = api.Limits{Why: text("no cgroup")}
+		r.Reason = "because"
+		if err := Write(held, r); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Read(st, testID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Errorf("(-written +read):\n%s", diff)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		payload string // "" for none
+		kind    api.Kind
+		says    string
+	}{
+		"a workspace without a record": {"", api.NotFound, testID},
+		"the record of another":        {`{"id":"ba9876543210"}`, api.Internal, `"ba9876543210"`},
+		"no id":                        {`{}`, api.Internal, `""`},
+		"another type":                 {`{"id":7}`, api.Internal, "id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := newStore(t)
+			held, err := st.Create(testID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = held.Unlock() })
+			if test.payload != "" {
+				if err := held.WriteRecord([]byte(test.payload)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = Read(st, testID)
+			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %v, want kind %s and %s", err, test.kind, test.says)
+			}
+		})
+	}
+	if _, err := Read(newStore(t), testID); !errors.Is(err, api.NotFound) {
+		t.Errorf("no workspace at all: %v", err)
+	}
+}
