@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -119,32 +117,5 @@ func TestInitEndsWithControlSocket(t *testing.T) {
 	_ = conn.Close()
 	if err := wait(); err != nil {
 		t.Errorf("it ended with %v", err)
-	}
-}
-
-// The memory of a guest comes back with another socket under the old number, while
-// a read is asleep on it; that is why the descriptor has to block.
-func TestControlSocketBlocks(t *testing.T) {
-	ours, theirs := socketpair(t)
-	if err := unix.SetNonblock(theirs, true); err != nil {
-		t.Fatal(err)
-	}
-	dup, err := unix.FcntlInt(uintptr(theirs), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = unix.Close(dup) }()
-	done := make(chan error, 1)
-	go func() { done <- ServeControl(t.Context(), theirs, testConfig(t)) }()
-	if _, err := muxClient(t, ours).Hello(t.Context()); err != nil {
-		t.Error(err)
-	}
-	flags, err := unix.FcntlInt(uintptr(dup), unix.F_GETFL, 0)
-	if err != nil || flags&unix.O_NONBLOCK != 0 {
-		t.Errorf("flags are %x, %v", flags, err)
-	}
-	_ = ours.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
