@@ -90,8 +90,11 @@ func ociSpec(spec engine.Spec, agent, cgroup string) *specs.Spec {
 		Linux: &specs.Linux{
 			CgroupsPath: cgroup,
 			Namespaces: []specs.LinuxNamespace{
-				{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
-				{Type: specs.MountNamespace}, {Type: specs.NetworkNamespace},
+				{Type: specs.PIDNamespace},
+				{Type: specs.IPCNamespace},
+				{Type: specs.UTSNamespace},
+				{Type: specs.MountNamespace},
+				{Type: specs.NetworkNamespace},
 			},
 		},
 	}
