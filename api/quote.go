@@ -13,9 +13,7 @@ func Quote(words []string) string {
 }
 
 func quoteWord(w string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_@%+=:,./-", r)
-	}
+	plain := func(r rune) bool { return isWord(r) || strings.ContainsRune("@%+=:,./-", r) }
 	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
 		return w
 	}

@@ -32,8 +32,11 @@ var shapes = []struct {
 		service_count running_service_count`, `reason`},
 	{WorkspaceExec{}, `workspace_id environment environment_version command stdout stderr exit_code duration_ms
 		execution_mode sequence cwd`, `stdout_truncated stderr_truncated reason`},
-	{VMExec{}, `vm_id environment environment_version command stdout stderr exit_code duration_ms execution_mode cleanup`,
-		`stdout_truncated stderr_truncated engine isolation limits reason`},
+	{
+		VMExec{},
+		`vm_id environment environment_version command stdout stderr exit_code duration_ms execution_mode cleanup`,
+		`stdout_truncated stderr_truncated engine isolation limits reason`,
+	},
 	{VMDelete{}, `vm_id deleted reason`, ``},
 	{WorkspaceDelete{}, `workspace_id deleted reason`, ``},
 	{Seed{}, `mode seed_path destination entry_count bytes_written`, ``},
