@@ -32,7 +32,7 @@ func execOverhead(ctx context.Context, b *bench) (r result, err error) {
 			bridged = append(bridged, time.Since(began))
 			return took, err
 		}
-		sides, err := inTurns(ctx, b.n, sdk, agent)
+		sides, err := inTurns(ctx, b.n, sdk, agent, b.wall("/bin/true"))
 		if err != nil {
 			return err
 		}
@@ -44,6 +44,7 @@ func execOverhead(ctx context.Context, b *bench) (r result, err error) {
 			{"SDK, beyond the agent's time, min", r.Product.Min - r.Baseline.Min, "ms", ""},
 		}
 		r.Figures = append(r.Figures, figures("wall over agent.sock, without the HTTP API", bridged[1:], "")...)
+		r.Figures = append(r.Figures, figures("/bin/true on the host", sides[2], "")...)
 		return nil
 	})
 	return r, err

@@ -35,8 +35,8 @@ func rows() []row {
 		{"version", versionTime},
 		{"sizes", sizes},
 		{"growth", growth},
-		{"storm", storm},
 		{"output", output},
+		{"storm", storm}, // last, for the load that it leaves
 	}
 }
 

@@ -116,22 +116,11 @@ func (b *bench) look(ctx context.Context, ws *pyro.Workspace, execs int, r *resu
 	if err != nil {
 		return err
 	}
-	for name, pid := range map[string]int{"supervisor": p.supervisor, "Sentry": p.sentry} {
-		size, err := pss(pid)
-		if err != nil {
-			return err
-		}
-		threads, err := field(fmt.Sprintf("/proc/%d/status", pid), "Threads:")
-		if err != nil {
-			return err
-		}
-		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-		if err != nil {
-			return err
-		}
-		add(name+": PSS", size, "MB")
-		add(name+": descriptors", float64(len(open)), "")
-		add(name+": threads", threads, "")
+	if err := lookAt(p.supervisor, "supervisor", add); err != nil {
+		return err
+	}
+	if err := lookAt(p.sentry, "Sentry", add); err != nil {
+		return err
 	}
 	inside, err := ws.Exec(ctx, api.ExecRequest{Command: "cat /proc/1/status; echo descriptors $(ls /proc/1/fd | wc -l)"})
 	if err != nil {
@@ -146,5 +135,25 @@ func (b *bench) look(ctx context.Context, ws *pyro.Workspace, execs int, r *resu
 		}
 		add(f.name, value, f.unit)
 	}
+	return nil
+}
+
+// lookAt adds what one process of the host holds.
+func lookAt(pid int, name string, add func(what string, value float64, unit string)) error {
+	size, err := pss(pid)
+	if err != nil {
+		return err
+	}
+	threads, err := field(fmt.Sprintf("/proc/%d/status", pid), "Threads:")
+	if err != nil {
+		return err
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return err
+	}
+	add(name+": PSS", size, "MB")
+	add(name+": descriptors", float64(len(open)), "")
+	add(name+": threads", threads, "")
 	return nil
 }

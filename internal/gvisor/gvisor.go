@@ -17,11 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/fault"
 	"github.com/pyro-sandbox/pyro/internal/store"
 )
 
@@ -59,7 +59,7 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err != nil {
 		return nil, fmt.Errorf("agent: %w", err)
 	}
-	if err := e.prepare(spec, l, agent, ledger); err != nil {
+	if err := prepare(spec, l, ledger); err != nil {
 		return nil, err
 	}
 	group, err := e.limits.Make(spec, ledger)
@@ -94,14 +94,11 @@ func check(spec engine.Spec, l layout) error {
 }
 
 // prepare makes the directories that runsc opens by path, as the sandbox's own.
-func (e *Engine) prepare(spec engine.Spec, l layout, agent string, ledger engine.Ledger) error {
+func prepare(spec engine.Spec, l layout, ledger engine.Ledger) error {
 	for _, dir := range []string{l.dir, l.state} {
 		if err := ledger.Acquire(store.Resource{Kind: store.KindDir, Path: dir}); err != nil {
 			return err
 		}
-	}
-	if err := os.MkdirAll(filepath.Dir(l.dir), 0o711); err != nil {
-		return err
 	}
 	for _, dir := range []string{l.dir, l.bundle(), l.upper(), l.root(), l.state} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -111,6 +108,7 @@ func (e *Engine) prepare(spec engine.Spec, l layout, agent string, ledger engine
 			return err
 		}
 	}
+	fault.Hit("sandbox-dirs")
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/yamux"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/fault"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
@@ -87,6 +88,7 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 		_ = ours.Close()
 		return &bootError{step: "fork", code: -1, err: err}
 	}
+	fault.Hit("sandbox-forked")
 	if s.channel, err = yamux.Client(ours, channelConfig()); err != nil {
 		_ = ours.Close()
 		s.kill()

@@ -155,14 +155,16 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 		return nil, err
 	}
 	fault.Hit("sandbox")
-	server, err := s.listen()
+	err = s.update(func(r *workspace.Record) {
+		r.State, r.Limits = api.StateStarted, s.sandbox.Limits()
+	})
 	if err != nil {
 		return nil, err
 	}
+	fault.Hit("started")
+	server, err := s.listen()
 	fault.Hit("sockets")
-	return server, s.update(func(r *workspace.Record) {
-		r.State, r.Limits = api.StateStarted, s.sandbox.Limits()
-	})
+	return server, err
 }
 
 // admit refuses what cannot be done, before anything is made.

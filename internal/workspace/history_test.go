@@ -11,8 +11,8 @@ import (
 func TestMissing(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason *string // nil: nothing was left
-		kind api.Kind
-		want string
+		kind   api.Kind
+		want   string
 	}{
 		"unknown": {nil, api.NotFound, "workspace " + testID + ": not found"},
 		"deleted": {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
-	"github.com/pyro-sandbox/pyro/internal/fault"
 	"github.com/pyro-sandbox/pyro/internal/store"
 )
 
@@ -19,12 +18,10 @@ func Spec(w *store.Workspace, st *store.Store, req api.CreateRequest, agent stri
 	if err != nil {
 		return engine.Spec{}, err
 	}
-	fault.Hit("run-dir")
 	uid, err := hostUID(w)
 	if err != nil {
 		return engine.Spec{}, err
 	}
-	fault.Hit("uid")
 	return engine.Spec{
 		ID: w.ID(), Environment: req.Environment, VCPUs: req.VCPUCount, MemMiB: req.MemMiB, DiskMiB: req.DiskMiB,
 		PIDs: guestPIDs, UID: uid, Dir: st.SandboxDir(w.ID()), Run: run, Agent: agent,

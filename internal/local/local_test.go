@@ -1,0 +1,297 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+)
+
+// alone points everything that is looked up in the environment at empty
+// directories, and returns that for the helpers.
+func alone(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "pl") // short, for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	lib := filepath.Join(dir, "lib")
+	if err := os.Mkdir(lib, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"PYRO_STATE_DIR": filepath.Join(dir, "s"), "PYRO_CACHE_DIR": filepath.Join(dir, "c"), "PYRO_RUN_DIR": filepath.Join(dir, "r"),
+		"PYRO_SANDBOX_DIR": filepath.Join(dir, "x"), "PYRO_LIBDIR": lib, "PYRO_RUNSC": "",
+	} {
+		t.Setenv(name, value)
+	}
+	return lib
+}
+
+func program755(t *testing.T, path, script string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHelper(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Dir(self)
+	t.Run("in the library directory", func(t *testing.T) {
+		want := program755(t, filepath.Join(alone(t), "pyro-agent"), "")
+		if got, err := helper("pyro-agent"); got != want || err != nil {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	})
+	t.Run("beside this program first", func(t *testing.T) {
+		program755(t, filepath.Join(alone(t), "pyro-agent"), "")
+		want := program755(t, filepath.Join(beside, "pyro-agent"), "")
+		t.Cleanup(func() { _ = os.Remove(want) })
+		if got, err := helper("pyro-agent"); got != want || err != nil {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	})
+	t.Run("never in PATH", func(t *testing.T) {
+		alone(t)
+		dir := t.TempDir()
+		program755(t, filepath.Join(dir, "pyro-agent"), "")
+		t.Setenv("PATH", dir)
+		if got, err := helper("pyro-agent"); err == nil {
+			t.Errorf("found %s", got)
+		}
+	})
+	t.Run("nowhere", func(t *testing.T) {
+		lib := alone(t)
+		_, err := helper("pyro-agent")
+		want := "pyro-agent is not in " + beside + " or " + lib
+		if !errors.Is(err, api.Unsupported) || err.Error() != want || !strings.Contains(api.HintOf(err), "PYRO_LIBDIR") {
+			t.Errorf("%v with hint %q, want %s", err, api.HintOf(err), want)
+		}
+	})
+	t.Run("nowhere, without a library directory", func(t *testing.T) {
+		alone(t)
+		t.Setenv("PYRO_LIBDIR", "")
+		if _, err := helper("pyro-agent"); err == nil || err.Error() != "pyro-agent is not in "+beside {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestHelperByVariable(t *testing.T) {
+	lib := alone(t)
+	agent := program755(t, filepath.Join(lib, "pyro-agent"), "")
+	program755(t, filepath.Join(lib, "pyro-runsc"), "")
+	other := program755(t, filepath.Join(t.TempDir(), "my-runsc"), "")
+	t.Setenv("PYRO_RUNSC", other)
+	if got, err := helper("pyro-runsc"); got != other || err != nil {
+		t.Errorf("pyro-runsc: %s, %v; want %s", got, err, other)
+	}
+	if got, err := helper("pyro-agent"); got != agent || err != nil {
+		t.Errorf("pyro-agent: %s, %v; want %s", got, err, agent)
+	}
+	t.Setenv("PYRO_RUNSC", other+"-none")
+	if got, err := helper("pyro-runsc"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s, %v: another one was taken than was asked for", got, err)
+	}
+}
+
+func TestExecutable(t *testing.T) {
+	dir := t.TempDir()
+	good := program755(t, filepath.Join(dir, "good"), "")
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link, fifo := filepath.Join(dir, "link"), filepath.Join(dir, "fifo")
+	if err := errors.Join(os.Symlink("good", link), syscall.Mkfifo(fifo, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, test := range map[string]struct{ path, want, says string }{
+		"a program":       {good, good, ""},
+		"a link to one":   {link, link, ""},
+		"a relative path": {"good", good, ""},
+		"no program":      {plain, "", "is not executable"},
+		"a directory":     {dir, "", "is not executable"},
+		"a pipe":          {fifo, "", "is not executable"},
+		"nothing":         {good + "x", "", "no such file"},
+		"below a file":    {good + "/x", "", "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := executable(test.path)
+			if got != test.want || (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%q, %v; want %q, %q", got, err, test.want, test.says)
+			}
+		})
+	}
+}
+
+func TestDoctorWithoutHelpers(t *testing.T) {
+	alone(t)
+	got, err := Doctor(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.RuntimeOK || got.Runtime != nil || len(got.Engines) != 1 {
+		t.Fatalf("got %+v", got)
+	}
+	e := got.Engines[0]
+	if e.Name != "gvisor" || e.Available || e.Why == nil || !strings.Contains(*e.Why, "pyro-agent") || e.Hint == nil || e.Weakens == nil {
+		t.Errorf("engine: %+v", e)
+	}
+	if diff := cmp.Diff([]string{"gvisor: " + *e.Why + "; " + *e.Hint}, got.Issues); diff != "" {
+		t.Errorf("issues (-want +got):\n%s", diff)
+	}
+}
+
+// TestDoctorOfAHelperThatFails goes on to a sandbox that does not start.
+func TestDoctorOfAHelperThatFails(t *testing.T) {
+	lib := alone(t)
+	for _, name := range []string{"pyro-agent", "pyro-runsc"} {
+		program755(t, filepath.Join(lib, name), "no program at all")
+	}
+	got, err := Doctor(t.Context())
+	if err != nil || got.RuntimeOK || len(got.Issues) != 1 || got.Engines[0].Why == nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	st, err := openStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := st.IDs(); err != nil || len(ids) > 0 {
+		t.Errorf("left behind: %v, %v", ids, err)
+	}
+}
+
+func TestDoctorWithoutHome(t *testing.T) {
+	alone(t)
+	for _, name := range []string{"HOME", "PYRO_STATE_DIR", "XDG_STATE_HOME"} {
+		t.Setenv(name, "")
+	}
+	got, err := Doctor(t.Context())
+	if err != nil || len(got.Issues) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestDoctorIsInterrupted(t *testing.T) {
+	alone(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Doctor(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestIssue(t *testing.T) {
+	hint := "do that"
+	if got := issue("broken", &hint); got != "broken; do that" {
+		t.Error(got)
+	}
+	if got := issue("broken", nil); got != "broken" {
+		t.Error(got)
+	}
+}
+
+func TestProgram(t *testing.T) {
+	dir := t.TempDir()
+	want := program755(t, filepath.Join(dir, "ip"), "")
+	t.Setenv("PATH", dir)
+	if got := program("ip"); got == nil || *got != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if got := program("nft"); got != nil {
+		t.Errorf("found %s", *got)
+	}
+}
+
+func TestOpens(t *testing.T) {
+	file := program755(t, filepath.Join(t.TempDir(), "x"), "")
+	if !opens(file, os.O_RDONLY) || !opens(file, os.O_WRONLY) || opens(file+"x", os.O_RDONLY) {
+		t.Error("a file that is there does not open, or one that is not does")
+	}
+}
+
+func TestConfigureChecksTheID(t *testing.T) {
+	lib := alone(t)
+	for _, name := range []string{"pyro-agent", "pyro-runsc"} {
+		program755(t, filepath.Join(lib, name), "")
+	}
+	if _, err := configure("../../etc"); !errors.Is(err, api.Invalid) {
+		t.Errorf("got %v", err)
+	}
+	cfg, err := configure("0123456789ab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.ID != "0123456789ab" || cfg.Agent != filepath.Join(lib, "pyro-agent") || cfg.Engine == nil || cfg.Capacity <= 0 || cfg.Now == nil {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+func TestSuperviseIsNotForPeople(t *testing.T) {
+	for _, args := range [][]string{nil, {"a", "b"}} {
+		if err := Supervise(t.Context(), args); err == nil || !strings.Contains(err.Error(), "usage") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestInherited(t *testing.T) {
+	ours, theirs, err := sys.Socketpair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ours.Close() }()
+	fd, err := syscall.Dup(int(theirs.Fd())) // inherited closes what it is given
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	conn, err := inherited(uintptr(fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 5)
+	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "hello" {
+		t.Errorf("read %q, %v", buf[:n], err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+	if n, err := ours.Read(buf); err == nil {
+		t.Errorf("a copy of it is still open: read %d bytes", n)
+	}
+}
+
+func TestInheritedIsNoSocket(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Dup(int(f.Fd()))
+	_ = f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inherited(uintptr(fd)); err == nil {
+		t.Error("no error")
+	}
+}
