@@ -26,6 +26,9 @@ const (
 	DefaultTimeoutSeconds = 30
 )
 
+// maxEnvironment is the longest name of an environment, in bytes.
+const maxEnvironment = 1024
+
 // Network policies.
 const (
 	NetworkOff                  = "off"
@@ -69,6 +72,9 @@ func (r CreateRequest) Check() error {
 	if r.Environment == "" {
 		return invalid("environment", "must not be empty", "name one, for example host")
 	}
+	if n := len(r.Environment); n > maxEnvironment {
+		return invalid("environment", fmt.Sprintf("has %d bytes, allowed are %d", n, maxEnvironment), "name one, for example host")
+	}
 	for _, f := range []struct {
 		name       string
 		value      int
@@ -83,6 +89,11 @@ func (r CreateRequest) Check() error {
 		if f.value < f.low || f.value > f.high {
 			return invalid(f.name, fmt.Sprintf("is %d, allowed are %d to %d%s", f.value, f.low, f.high, f.unitOfHint), "choose a value in that range")
 		}
+	}
+	switch r.NetworkPolicy {
+	case NetworkOff, NetworkEgress, NetworkEgressPublishedPorts:
+	default:
+		return invalid("network_policy", fmt.Sprintf("is %q, allowed are %s, %s and %s", clip(r.NetworkPolicy), NetworkOff, NetworkEgress, NetworkEgressPublishedPorts), "use off")
 	}
 	if err := CheckName(r.Name); err != nil {
 		return err

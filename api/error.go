@@ -65,7 +65,7 @@ func (e *Error) Is(target error) bool {
 // an error that has none.
 func KindOf(err error) Kind {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.Kind != "" {
 		return e.Kind
 	}
 	var k Kind

@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,6 +15,7 @@ const MaxNameLength = 120
 const (
 	idLength   = 12
 	keyLength  = 64
+	maxLabels  = 64
 	keyPattern = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 )
 
@@ -40,16 +43,20 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckLabels refuses keys outside [A-Za-z0-9][A-Za-z0-9._-]{0,63} and values that
+// CheckLabels refuses more than 64 labels, keys outside [A-Za-z0-9][A-Za-z0-9._-]{0,63} and values that
 // are empty, over MaxNameLength characters, or hold control characters.
 func CheckLabels(labels map[string]string) error {
-	for key, value := range labels {
+	if len(labels) > maxLabels {
+		return invalid("labels", fmt.Sprintf("are %d, allowed are %d", len(labels), maxLabels), "leave some out")
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		value := labels[key]
 		if !isKey(key) {
 			return invalid("label key", fmt.Sprintf("%q does not match %s", clip(key), keyPattern), "use letters, digits, dot, dash and underscore")
 		}
 		n := utf8.RuneCountInString(value)
 		if n == 0 || n > MaxNameLength || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-			return invalid("label "+key, fmt.Sprintf("has a value of %d characters, allowed are 1 to %d printable ones", n, MaxNameLength), "shorten it")
+			return invalid("label "+key, fmt.Sprintf("has a value of %d characters, allowed are 1 to %d printable ones", n, MaxNameLength), "use such a value")
 		}
 	}
 	return nil

@@ -64,9 +64,9 @@ type Ledger interface {
 
 // Info is what is always true of an engine.
 type Info struct {
-	Name      string            // as in `--engine`
-	Isolation string            // sentry, microvm or none
-	Mode      api.ExecutionMode // what its sandboxes report
+	Name      string            `json:"name"`
+	Isolation string            `json:"isolation"` // sentry, microvm or none
+	Mode      api.ExecutionMode `json:"mode"`      // what its sandboxes report
 }
 
 // EnvironmentHost is the environment made of the machine's own /usr.

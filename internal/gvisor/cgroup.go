@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
@@ -34,8 +36,12 @@ func systemLimiter() limiter {
 		return unlimited("limits of memory, processor and processes need root or a delegated cgroup")
 	}
 	for _, c := range []string{"memory", "pids", "cpu"} {
-		if _, err := os.Stat(filepath.Join(cgroupRoot, c, "cgroup.procs")); err != nil {
+		dir := filepath.Join(cgroupRoot, c)
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
 			return unlimited(fmt.Sprintf("no cgroup v1 controller %s is mounted; cgroup v2 is not used yet", c))
+		}
+		if err := unix.Access(dir, unix.W_OK); err != nil { // as in many containers
+			return unlimited(fmt.Sprintf("the cgroup controller %s cannot be used: %v", c, err))
 		}
 	}
 	return limiterV1{root: cgroupRoot}

@@ -6,15 +6,13 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/pyro-sandbox/pyro/api"
 )
 
-// stageFailed is pyro-runsc's status for a failure before runsc took over, and
-// runscFailed is runsc's own. A guest may exit with either: what tells them apart
-// is that the agent never said hello.
-const (
-	stageFailed = 125
-	runscFailed = 128
-)
+// stageFailed is pyro-runsc's status for a failure before runsc took over. A guest
+// may exit with it too: the difference is that its agent has said hello before.
+const stageFailed = 125
 
 // diagnose says in one sentence which step of a boot failed, and what to do about
 // it. It goes by what was tried, not by what the machine's settings claim.
@@ -24,9 +22,9 @@ func diagnose(e *bootError) (why, hint string) {
 		return diagnoseFork(e.err)
 	case e.code == stageFailed:
 		return diagnoseStage(e.said)
-	case errors.Is(e.err, context.DeadlineExceeded):
+	case errors.Is(e.err, context.DeadlineExceeded), errors.Is(e.err, api.Timeout):
 		return "the agent did not answer in time", "the machine may be overloaded: try again"
-	case errors.Is(e.err, context.Canceled):
+	case errors.Is(e.err, context.Canceled), errors.Is(e.err, api.Canceled):
 		return "interrupted", ""
 	default:
 		return "pyro-runsc ended before the agent answered: " + orElse(e.said, e.err.Error()),
@@ -54,6 +52,8 @@ func diagnoseStage(said string) (why, hint string) {
 	switch {
 	case strings.Contains(said, "mount_setattr") && strings.Contains(said, "not implemented"):
 		return why, "pyro needs Linux 5.12 or newer"
+	case strings.Contains(said, "stage.json"):
+		return why, "every directory above it must let other users pass: see PYRO_SANDBOX_DIR and PYRO_RUN_DIR"
 	case strings.Contains(said, "permission denied"), strings.Contains(said, "operation not permitted"):
 		return why, "mounts are refused in user namespaces here: on Ubuntu add an AppArmor profile or set kernel.apparmor_restrict_unprivileged_userns=0"
 	default:

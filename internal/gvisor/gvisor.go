@@ -136,5 +136,9 @@ func explain(err error) error {
 		return err
 	}
 	why, hint := diagnose(failed)
-	return &api.Error{Kind: api.Unsupported, Hint: hint, Err: errors.New(why)}
+	kind := api.Unsupported
+	if cause := api.KindOf(failed.err); cause == api.Timeout || cause == api.Canceled {
+		kind = cause
+	}
+	return &api.Error{Kind: kind, Hint: hint, Err: errors.New(why)}
 }

@@ -1,9 +1,6 @@
 package gvisor
 
-import (
-	"os"
-	"path/filepath"
-)
+import "os"
 
 // stage is what pyro-runsc prepares in the sandbox's own namespaces before runsc
 // takes over. Names are relative to Root, which becomes a tmpfs; everything ends
@@ -75,6 +72,6 @@ func (machine) Link(name string) (string, bool) {
 }
 
 func (machine) Exists(name string) bool {
-	_, err := os.Stat(filepath.Clean(name))
+	_, err := os.Stat(name)
 	return err == nil
 }

@@ -1,6 +1,7 @@
 package gvisor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
@@ -169,5 +171,25 @@ func TestVersion(t *testing.T) {
 				t.Errorf("kind %s, hint %q", api.KindOf(err), api.HintOf(err))
 			}
 		})
+	}
+}
+
+func TestBootIsInterrupted(t *testing.T) {
+	requireUserNS(t)
+	s := &sandbox{spec: engine.Spec{UID: testUID()}, done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := s.boot(ctx, "/bin/sh", []string{"-c", "exec sleep 1000"})
+	var failed *bootError
+	if !errors.As(err, &failed) || failed.step != "hello" || failed.code != -1 {
+		t.Fatalf("got %#v", err)
+	}
+	if why, _ := diagnose(failed); !strings.Contains(why, "did not answer in time") {
+		t.Errorf("diagnosed as %q: %v", why, failed)
+	}
+	select {
+	case <-s.done:
+	default:
+		t.Error("boot returned before the process was gone")
 	}
 }

@@ -48,7 +48,8 @@ type sandbox struct {
 	cmd     *exec.Cmd
 	said    bounded // what pyro-runsc printed: nothing unless it failed
 	channel *yamux.Session
-	family  []sys.Process // Sentry and gofer
+	mu      sync.Mutex
+	family  []sys.Process // Sentry and gofer, once they are known
 
 	asked atomic.Bool // Stop was called: whatever the end looks like, it was wanted
 	stop  sync.Once
@@ -82,23 +83,21 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 	if err != nil {
 		return err
 	}
+	// Before the fork: run closes it when pyro-runsc ends, at once perhaps.
+	if s.channel, err = yamux.Client(ours, channelConfig()); err != nil {
+		return errors.Join(err, ours.Close(), guest.Close())
+	}
 	started := make(chan error, 1)
 	go s.run(helper, args, guest, started)
 	if err := <-started; err != nil {
-		_ = ours.Close()
+		_ = s.channel.Close()
 		return &bootError{step: "fork", code: -1, err: err}
 	}
 	fault.Hit("sandbox-forked")
-	if s.channel, err = yamux.Client(ours, channelConfig()); err != nil {
-		_ = ours.Close()
-		s.kill()
-		<-s.done
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
 	if err := s.hello(ctx); err != nil {
-		s.family = sys.ChildrenOf(s.cmd.Process.Pid)
+		s.adopt()
 		s.kill()
 		<-s.done
 		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), err: err}
@@ -133,9 +132,7 @@ func (s *sandbox) run(helper string, args []string, guest *os.File, started chan
 		return
 	}
 	_ = s.cmd.Wait() // the status is in ProcessState
-	if s.channel != nil {
-		_ = s.channel.Close()
-	}
+	_ = s.channel.Close()
 	s.exit = s.verdict()
 }
 
@@ -187,8 +184,7 @@ func (s *sandbox) hello(ctx context.Context) error {
 	if _, err := client.Hello(ctx); err != nil {
 		return err
 	}
-	s.family = sys.ChildrenOf(s.cmd.Process.Pid)
-	for _, p := range s.family {
+	for _, p := range s.adopt() {
 		go s.watch(p)
 	}
 	return nil
@@ -228,8 +224,11 @@ func (s *sandbox) Wait(ctx context.Context) (engine.Exit, error) {
 // Stop implements engine.Sandbox.
 func (s *sandbox) Stop(ctx context.Context) error {
 	s.asked.Store(true)
+	impatient := context.AfterFunc(ctx, s.kill)
+	defer impatient()
+	ctx = context.WithoutCancel(ctx)
 	s.stop.Do(func() { go s.escalate(ctx) })
-	_, err := s.Wait(context.WithoutCancel(ctx))
+	_, err := s.Wait(ctx)
 	return err
 }
 
@@ -267,7 +266,10 @@ func (s *sandbox) Limits() api.Limits { return s.limits }
 func (s *sandbox) verdict() engine.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, p := range s.family {
+	s.mu.Lock()
+	family := s.family
+	s.mu.Unlock()
+	for _, p := range family {
 		if errors.Is(p.Wait(ctx), context.DeadlineExceeded) {
 			_ = p.Kill()
 		}
@@ -305,4 +307,12 @@ func (b *bounded) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return string(bytes.TrimSpace(b.buf))
+}
+
+// adopt notes the children of pyro-runsc, whose end has to be awaited.
+func (s *sandbox) adopt() []sys.Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.family = sys.ChildrenOf(s.cmd.Process.Pid)
+	return s.family
 }

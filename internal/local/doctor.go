@@ -13,6 +13,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/gvisor"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/version"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -30,6 +31,7 @@ func Doctor(ctx context.Context) (*api.Doctor, error) {
 		Platform: platform, Issues: []string{}, KVM: lookAtKVM(),
 		Networking: lookAtNetworking(),
 	}
+	sys.Umask(publicMask)
 	tried := tryGVisor(ctx)
 	found.Engines = []api.DoctorEngine{tried}
 	found.RuntimeOK = tried.Available

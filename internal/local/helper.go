@@ -46,7 +46,7 @@ func helper(name string) (string, error) {
 	}
 }
 
-// executable refuses what is not an absolute path of a program.
+// executable returns the absolute path of a program, or why it is none.
 func executable(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func executable(path string) (string, error) {
 		return "", err
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-		return "", fmt.Errorf("%s is not executable", path)
+		return "", &api.Error{Kind: api.Unsupported, Hint: "run make, or name a program", Err: fmt.Errorf("%s is not executable", path)}
 	}
 	return path, nil
 }

@@ -28,6 +28,10 @@ const capacity = 64
 // clientFD is where a supervisor finds the client that started it.
 const clientFD = 3
 
+// publicMask is the umask of what makes sandboxes: their users have to read files of
+// root's. What is nobody's business gets a mode that says so.
+const publicMask = 0o022
+
 // sweepTime bounds the search for what killed supervisors left.
 const sweepTime = 30 * time.Second
 
@@ -41,6 +45,7 @@ func Supervise(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("supervise: descriptor %d: %w", clientFD, err)
 	}
+	sys.Umask(publicMask)
 	cfg, err := configure(args[0])
 	if err != nil {
 		return errors.Join(err, supervisor.Refuse(client, err))

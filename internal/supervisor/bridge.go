@@ -2,11 +2,11 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/internal/wire"
@@ -17,6 +17,7 @@ const (
 	maxBridged    = 64              // connections at once
 	handshakeTime = 2 * time.Second // for the CONNECT line
 	maxHandshake  = 32              // bytes of it
+	acceptPause   = 50 * time.Millisecond
 )
 
 // bridge offers the agent on a unix socket, in the form in which Firecracker offers
@@ -25,30 +26,43 @@ type bridge struct {
 	listener net.Listener
 	dial     func(context.Context) (net.Conn, error)
 	places   chan struct{}
-	active   sync.WaitGroup
 }
 
 func newBridge(l net.Listener, dial func(context.Context) (net.Conn, error)) *bridge {
 	return &bridge{listener: l, dial: dial, places: make(chan struct{}, maxBridged)}
 }
 
-// serve returns after close.
+// serve returns after close. Connections that are there go on until a side closes
+// them, at the latest when the sandbox has ended.
 func (b *bridge) serve(ctx context.Context) {
 	for {
 		conn, err := b.listener.Accept()
-		if err != nil {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
+		case err != nil: // out of descriptors; somebody will close some
+			pause(ctx, acceptPause)
+			continue
 		}
 		select {
 		case b.places <- struct{}{}:
-			b.active.Go(func() { // ends when either side has closed
+			go func() { // ends when either side has closed
 				defer func() { <-b.places }()
 				defer func() { _ = conn.Close() }()
 				b.connect(ctx, conn)
-			})
+			}()
 		default:
 			_ = conn.Close()
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

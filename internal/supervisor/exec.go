@@ -114,10 +114,21 @@ func (s *supervisor) exec(ctx context.Context, run run, out sink) (*api.Workspac
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }() // the agent kills what still runs
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { abandon(conn) })
 	defer stop()
 	return s.relay(ctx, run, conn, out)
+}
+
+// lastWords is how long the agent of an abandoned command may take to kill it and
+// to say what became of it.
+const lastWords = 10 * time.Second
+
+// abandon tells the agent to kill a command, by closing our direction. Its own stays
+// open for a while, since what happened belongs into the history.
+func abandon(conn net.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(lastWords))
+	_ = conn.Close()
 }
 
 // open sends the request to the agent.
@@ -208,7 +219,11 @@ func (s *supervisor) refused(payload []byte) error {
 	if err := json.Unmarshal(payload, &failure); err != nil {
 		return s.lost(fmt.Errorf("failure frame: %w", err))
 	}
-	return &api.Error{Kind: api.Invalid, Op: "exec", ID: s.ID, Err: errors.New(clip(failure.Error))}
+	kind := api.Invalid
+	if api.Kind(failure.Kind) == api.Unsupported { // an older agent, perhaps
+		kind = api.Unsupported
+	}
+	return &api.Error{Kind: kind, Op: "exec", ID: s.ID, Err: errors.New(clip(failure.Error))}
 }
 
 // maxGuestText bounds what of a guest's error text is passed on, in bytes.

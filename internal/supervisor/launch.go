@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -86,6 +87,6 @@ func (h hangup) Stop() {
 }
 
 func isTimeout(err error) bool {
-	t, ok := err.(interface{ Timeout() bool })
+	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }

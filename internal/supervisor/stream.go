@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -31,11 +30,10 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 		sendFailure(conn, err)
 		return
 	}
-	closeAgent := sync.OnceFunc(func() { _ = agent.Close() })
-	defer closeAgent()
+	defer func() { _ = agent.Close() }()
 	go func() { // ends when the client's connection does, at the latest with this call
 		cancel(forward(agent, buffered, run.request.Stdin))
-		closeAgent()
+		abandon(agent)
 	}()
 	result, err := s.relay(ctx, run, agent, frames{conn})
 	if err != nil {

@@ -34,6 +34,9 @@ const (
 	AgentSocket   = "agent.sock"
 )
 
+// reasonStopped is why a workspace is stopped whose supervisor was asked to end.
+const reasonStopped = "supervisor_stopped"
+
 // cleanupTime bounds what is done after the end has been decided.
 const cleanupTime = 20 * time.Second
 
@@ -62,6 +65,7 @@ type supervisor struct {
 
 	mu     sync.Mutex
 	record workspace.Record // written through update only
+	closed bool             // the lock is given up, and with it the right to write
 
 	// end is closed by the first who decides that it is over; why says what is to
 	// be done then, and gone is closed when it has been done.
@@ -84,7 +88,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer func() { _ = cfg.Client.Close() }()
 	launch, err := readLaunch(cfg.Client)
 	if err != nil {
-		return err
+		return errors.Join(err, Refuse(cfg.Client, err))
 	}
 	s := &supervisor{Config: cfg, kind: launch.Kind, end: make(chan struct{}), gone: make(chan struct{})}
 	server, err := s.start(ctx, launch)
@@ -218,7 +222,7 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	select {
 	case <-s.end:
 	case <-ctx.Done():
-		s.finish(ending{remove: s.kind == workspace.KindRun, reason: "supervisor_stopped"})
+		s.finish(ending{remove: s.kind == workspace.KindRun, reason: reasonStopped})
 	}
 	s.outcome = s.conclude(context.WithoutCancel(ctx))
 	close(s.gone)
@@ -256,6 +260,7 @@ func (s *supervisor) conclude(ctx context.Context) error {
 		return err
 	}
 	fault.Hit("sandbox-stopped")
+	defer s.close()
 	if s.why.remove {
 		if s.kind == workspace.KindWorkspace {
 			_ = workspace.Bury(s.held, s.why.reason, s.Now())
@@ -263,13 +268,24 @@ func (s *supervisor) conclude(ctx context.Context) error {
 		return s.held.Remove(ctx)
 	}
 	err := s.update(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
-	return errors.Join(err, s.held.Reap(ctx), s.held.Unlock())
+	return errors.Join(err, s.held.Reap(ctx))
+}
+
+// close gives up the lock. What still runs may not write any more.
+func (s *supervisor) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	_ = s.held.Unlock()
 }
 
 // update changes the record in memory and on disk, under one lock.
 func (s *supervisor) update(change func(*workspace.Record)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return &api.Error{Kind: api.Unavailable, Op: "workspace", ID: s.ID, Err: errors.New("it has just ended")}
+	}
 	next := s.record
 	change(&next)
 	if err := workspace.Write(s.held, next); err != nil {

@@ -30,7 +30,10 @@ func (c *Client) open(ctx context.Context, x exchange) (*link, error) {
 	}
 	l := &link{ctx: ctx, op: x.op, conn: conn, idle: x.timeout, end: time.Now().Add(x.timeout)}
 	l.allow(x.size)
-	l.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	l.stop = context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Unix(1, 0))
+		_ = conn.Close()
+	})
 	return l, nil
 }
 
@@ -88,6 +91,9 @@ func (l *link) pace() {
 		next = l.end
 	}
 	_ = l.conn.SetDeadline(next)
+	if l.ctx.Err() != nil {
+		_ = l.conn.SetDeadline(time.Unix(1, 0))
+	}
 }
 
 // close may be called more than once.

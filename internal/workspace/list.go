@@ -57,9 +57,9 @@ func Status(ctx context.Context, st *store.Store, id string) (*api.Workspace, er
 // and nobody holds the lock, the supervisor was killed: what it left is freed, and
 // the record put right. It returns nil for what is not there, or not any more.
 func settle(ctx context.Context, st *store.Store, id string) *Record {
-	r, err := observe(st, id)
-	if err == nil && r.Reason == ReasonSupervisorLost && sweepOne(ctx, st, id) == nil {
-		r, err = observe(st, id)
+	r, lost, err := observe(st, id)
+	if lost && sweepOne(ctx, st, id) == nil {
+		r, _, err = observe(st, id)
 	}
 	if errors.Is(err, api.NotFound) {
 		return nil
@@ -67,21 +67,22 @@ func settle(ctx context.Context, st *store.Store, id string) *Record {
 	return &r
 }
 
-// observe reads a record and corrects it by what can be seen. A record that cannot
-// be read comes back as a broken workspace beside the error.
-func observe(st *store.Store, id string) (Record, error) {
-	r, err := Read(st, id)
+// observe reads a record and corrects it by what can be seen. It is lost if the
+// record says that it runs, but nobody holds the lock. A record that cannot be read
+// comes back as a broken workspace beside the error.
+func observe(st *store.Store, id string) (r Record, lost bool, err error) {
+	r, err = Read(st, id)
 	if err != nil {
-		return Record{ID: id, Kind: KindWorkspace, State: api.StateBroken, Reason: ReasonUnreadable + ": " + err.Error()}, err
+		return Record{ID: id, Kind: KindWorkspace, State: api.StateBroken, Reason: ReasonUnreadable + ": " + err.Error()}, false, err
 	}
 	if r.State == api.StateStopped {
-		return r, nil
+		return r, false, nil
 	}
 	running, err := st.Running(id)
-	if err == nil && !running {
+	if lost = err == nil && !running; lost {
 		r.State, r.Reason = api.StateStopped, ReasonSupervisorLost
 	}
-	return r, err
+	return r, lost, err
 }
 
 // Delete removes a workspace that no supervisor holds, a broken one too, and
@@ -99,7 +100,7 @@ func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDele
 	defer func() { _ = w.Unlock() }()
 	_ = Bury(w, api.ReasonExplicitDelete, time.Now())
 	if err := w.Remove(ctx); err != nil {
-		return nil, &api.Error{Kind: api.KindOf(err), Op: "delete workspace", ID: id, Err: err, Hint: "`pyro doctor` shows what holds it"}
+		return nil, &api.Error{Kind: api.KindOf(err), Op: "delete workspace", ID: id, Err: err, Hint: api.HintOf(err)}
 	}
 	return &api.WorkspaceDelete{WorkspaceID: id, Deleted: true, Reason: api.ReasonExplicitDelete}, nil
 }
@@ -114,7 +115,7 @@ func Sweep(ctx context.Context, st *store.Store) error {
 	}
 	errs := []error{st.Sweep(ctx)}
 	for _, id := range ids {
-		if r, err := observe(st, id); err == nil && r.Reason == ReasonSupervisorLost {
+		if _, lost, _ := observe(st, id); lost {
 			errs = append(errs, sweepOne(ctx, st, id))
 		}
 	}

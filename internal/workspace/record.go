@@ -88,10 +88,14 @@ func (r *Record) Ran(last api.LastCommand, now time.Time) {
 
 // Mode is how commands reach the guest at this moment.
 func (r *Record) Mode() api.ExecutionMode {
-	if r.State == api.StateStarted {
+	switch r.State {
+	case api.StateStarted:
 		return r.Engine.Mode
+	case api.StateBroken:
+		return api.ModeUnknown
+	default:
+		return api.ModePending
 	}
-	return api.ModePending
 }
 
 // View is the record as its owner sees it. agentSocket is empty unless it is started.
@@ -107,7 +111,7 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		CreatedAt: r.CreatedAt, LastActivityAt: r.LastActivityAt, ExpiresAt: api.At(r.ExpiresAt()),
 		State: r.State, Reason: optional(r.Reason),
 		NetworkPolicy:   r.Request.NetworkPolicy,
-		NetworkEnabled:  r.Request.NetworkPolicy != api.NetworkOff,
+		NetworkEnabled:  r.Request.NetworkPolicy == api.NetworkEgress || r.Request.NetworkPolicy == api.NetworkEgressPublishedPorts,
 		AllowHostCompat: r.Request.AllowHostCompat,
 		ExecutionMode:   r.Mode(), Engine: r.Engine.Name, Isolation: r.Engine.Isolation, Limits: r.Limits,
 		AgentSocket:   optional(agentSocket),

@@ -60,8 +60,12 @@ func TestViewOfWhatIsNotThere(t *testing.T) {
 		if v.Labels == nil || v.Secrets == nil || v.Metadata == nil {
 			t.Errorf("%s: a list or map is null", state)
 		}
-		if v.ExecutionMode != api.ModePending {
-			t.Errorf("%s: mode %s, want %s", state, v.ExecutionMode, api.ModePending)
+		want := api.ModePending
+		if state == api.StateBroken {
+			want = api.ModeUnknown
+		}
+		if v.ExecutionMode != want {
+			t.Errorf("%s: mode %s, want %s", state, v.ExecutionMode, want)
 		}
 	}
 }
