@@ -48,7 +48,7 @@ type Sandbox interface {
 
 	// Stop ends the sandbox: it asks the agent, then terminates, then kills. It
 	// returns when all processes are gone. A second call is harmless. When ctx ends
-	// it stops asking and kills at once.
+	// it stops asking and kills at once; with a ctx that has ended it never asks.
 	Stop(ctx context.Context) error
 
 	// Limits says whether the Spec's limits are enforced.

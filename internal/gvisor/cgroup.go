@@ -20,6 +20,7 @@ import (
 type cgroup struct {
 	path   string // below every hierarchy, for the OCI configuration
 	memory string // the directory with the memory limit
+	cpu    string // the directory with the processor limit
 	limits api.Limits
 }
 
@@ -89,8 +90,11 @@ func (l limiterV1) Make(spec engine.Spec, ledger engine.Ledger) (cgroup, error) 
 			return g, err
 		}
 		fault.Hit("cgroup-after")
-		if controller == "memory" {
+		switch controller {
+		case "memory":
 			g.memory = group
+		case "cpu":
+			g.cpu = group
 		}
 	}
 	return g, nil
@@ -137,10 +141,7 @@ func settingsV1(controller string, spec engine.Spec) []setting {
 		// Beyond it the whole sandbox dies, so RLIMIT_NPROC has to strike first.
 		return []setting{{"pids.max", strconv.Itoa(spec.PIDs*3/2 + 256)}}
 	case "cpu":
-		return []setting{
-			{"cpu.cfs_period_us", strconv.Itoa(cpuPeriodUS)},
-			{"cpu.cfs_quota_us", strconv.Itoa(spec.VCPUs * cpuPeriodUS)},
-		}
+		return []setting{{"cpu.cfs_period_us", strconv.Itoa(cpuPeriodUS)}} // and see throttle
 	default:
 		return nil
 	}
@@ -159,6 +160,16 @@ func inheritCpuset(group string) error {
 		}
 	}
 	return nil
+}
+
+// throttle sets the processor limit. It comes last, when the agent waits for its first
+// request and no code of a guest has run: a boot takes more than one processor for
+// a moment, and would be held up for the rest of a period.
+func (g cgroup) throttle(vcpus int) error {
+	if g.cpu == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(g.cpu, "cpu.cfs_quota_us"), []byte(strconv.Itoa(vcpus*cpuPeriodUS)), 0)
 }
 
 // killed reports whether the kernel's out-of-memory killer struck in the group.

@@ -20,7 +20,7 @@ func TestSettingsV1(t *testing.T) {
 	for controller, want := range map[string][]setting{
 		"memory":  {{"memory.limit_in_bytes", "1207959552"}}, // 1024 and 128 MiB
 		"pids":    {{"pids.max", "1024"}},
-		"cpu":     {{"cpu.cfs_period_us", "100000"}, {"cpu.cfs_quota_us", "300000"}},
+		"cpu":     {{"cpu.cfs_period_us", "100000"}},
 		"cpuset":  nil,
 		"cpuacct": nil,
 		"devices": nil,
@@ -92,7 +92,7 @@ func TestLimiterV1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := cgroup{path: "/pyro/0123456789ab", memory: filepath.Join(l.root, "memory/pyro/0123456789ab"), limits: api.Limits{Enforced: true}}
+	want := cgroup{path: "/pyro/0123456789ab", memory: filepath.Join(l.root, "memory/pyro/0123456789ab"), cpu: filepath.Join(l.root, "cpu/pyro/0123456789ab"), limits: api.Limits{Enforced: true}}
 	if diff := cmp.Diff(want, g, cmp.AllowUnexported(cgroup{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -102,6 +102,9 @@ func TestLimiterV1(t *testing.T) {
 	}
 	if diff := cmp.Diff(entered, ledger.Entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+	if err := g.throttle(spec.VCPUs); err != nil {
+		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
 		"cpuset/pyro/cpuset.cpus": "0-3\n", "cpuset/pyro/0123456789ab/cpuset.cpus": "0-3\n",

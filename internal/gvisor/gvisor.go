@@ -73,6 +73,9 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err := s.boot(ctx, e.helper, arguments(spec, l, group.path != "")); err != nil {
 		return nil, explain(err)
 	}
+	if err := group.throttle(spec.VCPUs); err != nil {
+		return nil, errors.Join(fmt.Errorf("limits: %w", err), s.Stop(ctx))
+	}
 	return s, nil
 }
 

@@ -48,8 +48,8 @@ type sandbox struct {
 	cmd     *exec.Cmd
 	said    bounded // what pyro-runsc printed: nothing unless it failed
 	channel *yamux.Session
-	mu      sync.Mutex
-	family  []sys.Process // Sentry and gofer, once they are known
+	adopted sync.Once
+	family  []sys.Process // Sentry and gofer, valid after adopt
 
 	asked atomic.Bool // Stop was called: whatever the end looks like, it was wanted
 	stop  sync.Once
@@ -97,7 +97,7 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
 	if err := s.hello(ctx); err != nil {
-		s.adopt()
+		s.adopt() // now: when pyro-runsc is gone, its children are nobody's
 		s.kill()
 		<-s.done
 		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), err: err}
@@ -184,10 +184,18 @@ func (s *sandbox) hello(ctx context.Context) error {
 	if _, err := client.Hello(ctx); err != nil {
 		return err
 	}
-	for _, p := range s.adopt() {
-		go s.watch(p)
-	}
+	go s.guard() // ends with the sandbox
 	return nil
+}
+
+// guard watches every process of the sandbox. Finding them takes some milliseconds,
+// which nobody has to wait for.
+func (s *sandbox) guard() {
+	var all sync.WaitGroup
+	for _, p := range s.adopt() {
+		all.Go(func() { s.watch(p) })
+	}
+	all.Wait()
 }
 
 // watch ends the sandbox when one of its processes has ended and pyro-runsc does
@@ -266,10 +274,7 @@ func (s *sandbox) Limits() api.Limits { return s.limits }
 func (s *sandbox) verdict() engine.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	s.mu.Lock()
-	family := s.family
-	s.mu.Unlock()
-	for _, p := range family {
+	for _, p := range s.adopt() {
 		if errors.Is(p.Wait(ctx), context.DeadlineExceeded) {
 			_ = p.Kill()
 		}
@@ -309,10 +314,9 @@ func (b *bounded) String() string {
 	return string(bytes.TrimSpace(b.buf))
 }
 
-// adopt notes the children of pyro-runsc, whose end has to be awaited.
+// adopt returns the children of pyro-runsc, whose end has to be awaited. The first
+// call finds them; it has to come before pyro-runsc is reaped, or finds none.
 func (s *sandbox) adopt() []sys.Process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.family = sys.ChildrenOf(s.cmd.Process.Pid)
+	s.adopted.Do(func() { s.family = sys.ChildrenOf(s.cmd.Process.Pid) })
 	return s.family
 }

@@ -11,6 +11,7 @@ var exemptions = map[string]map[string]string{
 	"background": {
 		"internal/agent/agent.go":       "the duties of PID 1 go on until the last connection is closed, after the end of the caller's context",
 		"internal/supervisor/server.go": "the grace for answers under way begins when the server's context has ended",
+		"internal/local/supervise.go":   "sweeping belongs to no caller; it has its own deadline",
 		"internal/gvisor/sandbox.go":    "waits for the sandbox's own processes, which outlive every call about them",
 	},
 	"skip": {

@@ -30,7 +30,7 @@ var layers = [][]string{
 
 var (
 	engines  = []string{"internal/gvisor", "internal/firecracker", "internal/hostcompat"}
-	isolated = append([]string{"internal/sys", "internal/archive", "internal/agent", "gvisor"}, engines...)
+	isolated = append([]string{"internal/sys", "internal/archive", "internal/agent", "gvisor", "bench/plain"}, engines...)
 	outside  = []string{"cmd/pyro", "examples", "bench", "e2e"}
 )
 

@@ -55,10 +55,7 @@ func Supervise(ctx context.Context, args []string) error {
 	if err := sys.SetSubreaper(); err != nil {
 		return errors.Join(err, supervisor.Refuse(client, err))
 	}
-	err = supervisor.Run(ctx, cfg)
-	sweep, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTime)
-	defer cancel()
-	return errors.Join(err, workspace.Sweep(sweep, cfg.Store))
+	return supervisor.Run(ctx, cfg)
 }
 
 func configure(id string) (supervisor.Config, error) {
@@ -79,8 +76,20 @@ func configure(id string) (supervisor.Config, error) {
 	}
 	return supervisor.Config{
 		ID: id, Store: st, Agent: agent, Engine: gvisor.New(runsc, agentCopies(st)),
-		Capacity: capacity, Version: version.String(), Now: time.Now, Settle: settle,
+		Capacity: capacity, Version: version.String(), Now: time.Now,
+		Settle: func(dir string) error {
+			go sweep(st) // ends with sweepTime, or with the process
+			return settle(dir)
+		},
 	}, nil
+}
+
+// sweep frees what killed supervisors left, while the client is busy with its own
+// workspace. What resists will be met again by who comes next.
+func sweep(st *store.Store) {
+	ctx, cancel := context.WithTimeout(context.Background(), sweepTime)
+	defer cancel()
+	_ = workspace.Sweep(ctx, st)
 }
 
 // settle lets go of what belongs to the client: its working directory, and the

@@ -25,19 +25,15 @@ const (
 	countUIDs = 1 << 16
 )
 
-// AllocateUID reserves a user id that no other sandbox of this machine has and no
-// process runs as, for root only. It is in the ledger: Reap gives it back.
+// AllocateUID reserves a user id that no other sandbox of this machine has, for root
+// only. It is in the ledger: Reap gives it back, after the last process is gone.
 func (w *Workspace) AllocateUID() (int, error) {
 	if w.store.dirs.UIDs == "" {
 		return 0, &api.Error{Kind: api.Unsupported, Op: "allocate a user id", ID: w.id, Err: errors.New("only root can give a sandbox its own")}
 	}
-	used := sys.UIDsInUse(firstUID, firstUID+countUIDs)
 	start := rand.IntN(countUIDs)
 	for i := range countUIDs {
 		uid := firstUID + (start+i)%countUIDs
-		if used[uid] {
-			continue
-		}
 		switch err := w.reserve(uid); {
 		case err == nil:
 			return uid, nil

@@ -49,6 +49,8 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 	result.Stdout, result.StdoutTruncated = c.stdout.text()
 	result.Stderr, result.StderrTruncated = c.stderr.text()
 	reply(w, result)
+	_ = http.NewResponseController(w).Flush()
+	_ = s.save() // or with the next one: the client has its answer
 }
 
 // run is one command on its way.
@@ -178,8 +180,8 @@ func (s *supervisor) relay(ctx context.Context, run run, conn net.Conn, out sink
 	}
 }
 
-// ended turns the agent's word into a result and stores it. It is the guest's word:
-// nothing on the host depends on it.
+// ended turns the agent's word into a result and notes it; the caller saves it when
+// the client has its answer. It is the guest's word: nothing on the host depends on it.
 func (s *supervisor) ended(run run, payload []byte) (*api.WorkspaceExec, error) {
 	var exit wire.Exit
 	if err := json.Unmarshal(payload, &exit); err != nil {
@@ -189,7 +191,7 @@ func (s *supervisor) ended(run run, payload []byte) (*api.WorkspaceExec, error) 
 		return nil, s.lost(fmt.Errorf("exit frame: code %d after %d ms", exit.Code, exit.DurationMS))
 	}
 	var result *api.WorkspaceExec
-	err := s.update(func(r *workspace.Record) {
+	s.note(func(r *workspace.Record) {
 		r.Ran(api.LastCommand{
 			Sequence: r.CommandCount + 1, Command: run.shown, Cwd: run.cwd, ExitCode: exit.Code,
 			DurationMS: exit.DurationMS, ExecutionMode: r.Mode(),
@@ -200,7 +202,7 @@ func (s *supervisor) ended(run run, payload []byte) (*api.WorkspaceExec, error) 
 			Reason: knownReason(exit.Reason),
 		}
 	})
-	return result, err
+	return result, nil
 }
 
 // knownReason lets nothing through that the guest made up.

@@ -41,6 +41,7 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 		return
 	}
 	send(conn, wire.FrameExit, result)
+	_ = s.save() // or with the next one: the client has its answer
 }
 
 var errClientLeft = errors.New("the client left")

@@ -64,7 +64,8 @@ type supervisor struct {
 	sandbox engine.Sandbox
 
 	mu     sync.Mutex
-	record workspace.Record // written through update only
+	record workspace.Record // changed by note, written by save
+	dirty  bool             // record is newer than what is on disk
 	closed bool             // the lock is given up, and with it the right to write
 
 	// end is closed by the first who decides that it is over; why says what is to
@@ -159,10 +160,8 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 		return nil, err
 	}
 	fault.Hit("sandbox")
-	err = s.update(func(r *workspace.Record) {
-		r.State, r.Limits = api.StateStarted, s.sandbox.Limits()
-	})
-	if err != nil {
+	s.note(func(r *workspace.Record) { r.State, r.Limits = api.StateStarted, s.sandbox.Limits() })
+	if err := s.save(); err != nil {
 		return nil, err
 	}
 	fault.Hit("started")
@@ -256,7 +255,7 @@ func (s *supervisor) conclude(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
 	defer cancel()
 	fault.Hit("concluding")
-	if err := s.sandbox.Stop(ctx); err != nil {
+	if err := s.stop(ctx); err != nil {
 		return err
 	}
 	fault.Hit("sandbox-stopped")
@@ -267,39 +266,18 @@ func (s *supervisor) conclude(ctx context.Context) error {
 		}
 		return s.held.Remove(ctx)
 	}
-	err := s.update(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
-	return errors.Join(err, s.held.Reap(ctx))
+	s.note(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
+	return errors.Join(s.save(), s.held.Reap(ctx))
 }
 
-// close gives up the lock. What still runs may not write any more.
-func (s *supervisor) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	_ = s.held.Unlock()
-}
-
-// update changes the record in memory and on disk, under one lock.
-func (s *supervisor) update(change func(*workspace.Record)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return &api.Error{Kind: api.Unavailable, Op: "workspace", ID: s.ID, Err: errors.New("it has just ended")}
+// stop ends the sandbox. What is thrown away is not asked first.
+func (s *supervisor) stop(ctx context.Context) error {
+	if s.why.remove {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
 	}
-	next := s.record
-	change(&next)
-	if err := workspace.Write(s.held, next); err != nil {
-		return err
-	}
-	s.record = next
-	return nil
-}
-
-// view is the workspace as its owner sees it now.
-func (s *supervisor) view() *api.Workspace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.record.View(s.path(AgentSocket))
+	return s.sandbox.Stop(ctx)
 }
 
 func (s *supervisor) path(name string) string { return filepath.Join(s.Store.RunDir(s.ID), name) }

@@ -70,26 +70,6 @@ func pids() []int {
 	return list
 }
 
-// UIDsInUse returns which of the user ids low <= uid < high a live process runs
-// as: real, effective, saved or for files, see proc_pid_status(5).
-func UIDsInUse(low, high int) map[int]bool {
-	used := make(map[int]bool)
-	for _, pid := range pids() {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			continue // ended meanwhile
-		}
-		_, rest, _ := bytes.Cut(data, []byte("\nUid:"))
-		line, _, _ := bytes.Cut(rest, []byte("\n"))
-		for field := range bytes.FieldsSeq(line) {
-			if uid, err := strconv.Atoi(string(field)); err == nil && low <= uid && uid < high {
-				used[uid] = true
-			}
-		}
-	}
-	return used
-}
-
 // openProcess opens a descriptor of the process, pidfd_open(2), Linux 5.3. From
 // then on it cannot be mistaken; that it is the right one is checked afterwards: a
 // process that carries the number and start time now and one that carried the

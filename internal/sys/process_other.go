@@ -19,9 +19,6 @@ func readStat(int) (stat, error) { return stat{}, unsupported("read process") }
 // ChildrenOf finds none: there is no /proc.
 func ChildrenOf(int) []Process { return nil }
 
-// UIDsInUse finds none: there is no /proc.
-func UIDsInUse(_, _ int) map[int]bool { return nil }
-
 // KillProcess is for Linux: nothing else says when a process started.
 func KillProcess(int, uint64) error { return unsupported("kill process") }
 

@@ -9,12 +9,10 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/internal/sys"
-	"github.com/pyro-sandbox/pyro/internal/testgate"
 )
 
 func processOf(t *testing.T, cmd *exec.Cmd) sys.Process {
@@ -102,35 +100,6 @@ func TestReap(t *testing.T) {
 
 func TestOrphansAreAdoptedAndReaped(t *testing.T) {
 	helper(t, "adopt", nil)
-}
-
-func TestUIDsInUse(t *testing.T) {
-	var notRoot error
-	if os.Geteuid() != 0 {
-		notRoot = errors.New("only root starts processes of other users")
-	}
-	testgate.Require(t, testgate.Root, notRoot)
-	const uid = 0x7fff_1234
-	if used := sys.UIDsInUse(uid, uid+1); len(used) > 0 {
-		t.Fatalf("before: %v", used)
-	}
-	sleep, err := exec.LookPath("sleep")
-	testgate.Require(t, testgate.Tool, err)
-	cmd := exec.Command(sleep, "60")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	if used := sys.UIDsInUse(uid, uid+1); !used[uid] {
-		t.Fatalf("UIDsInUse = %v, want %d", used, uid)
-	}
-	if used := sys.UIDsInUse(uid+1, uid+100); len(used) > 0 {
-		t.Fatalf("outside the range: %v", used)
-	}
 }
 
 func TestBootID(t *testing.T) {

@@ -1,0 +1,50 @@
+package supervisor
+
+import (
+	"errors"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// view is the workspace as its owner sees it now.
+func (s *supervisor) view() *api.Workspace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record.View(s.path(AgentSocket))
+}
+
+// note changes the record. Everybody sees it at once; that it outlives this process
+// is up to save.
+func (s *supervisor) note(change func(*workspace.Record)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.record)
+	s.dirty = true
+}
+
+// save writes what was noted. After a failure, as on a full disk, the next call
+// tries again.
+func (s *supervisor) save() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return &api.Error{Kind: api.Unavailable, Op: "workspace", ID: s.ID, Err: errors.New("it has just ended")}
+	case !s.dirty:
+		return nil
+	}
+	if err := workspace.Write(s.held, s.record); err != nil {
+		return err
+	}
+	s.dirty = false
+	return nil
+}
+
+// close gives up the lock, and with it the right to write.
+func (s *supervisor) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	_ = s.held.Unlock()
+}
