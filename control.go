@@ -21,7 +21,7 @@ import (
 const (
 	dialTime   = 5 * time.Second
 	answerTime = 10 * time.Second // to what it knows by itself
-	deleteTime = time.Minute      // all of a workspace's processes have to end
+	deleteTime = 5 * time.Second  // then the supervisor is ended, and we do it ourselves
 	execMargin = 30 * time.Second // beyond a command's own timeout
 
 	maxHead    = 64 << 10

@@ -119,7 +119,11 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 	heard := false // a supervisor got our request and went away before it answered
 	for {
 		deleted, err := w.tryDelete(ctx, &heard)
-		if !errors.Is(err, api.Conflict) {
+		switch {
+		case errors.Is(err, api.Timeout) && ctx.Err() == nil:
+			heard = true
+			_ = workspace.Kill(w.store, w.id) // its sandbox goes with it; the rest is ours to free
+		case !errors.Is(err, api.Conflict):
 			return deleted, err
 		}
 		pause := time.NewTimer(deletePause)
@@ -130,9 +134,18 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 			if ctx.Err() != nil {
 				return nil, ended(ctx, opDelete, w.id)
 			}
-			return nil, err
+			return w.forceDelete(ctx, err)
 		}
 	}
+}
+
+// forceDelete is the last try: a supervisor holds the workspace and cannot be
+// reached, because its socket was removed, or because it is stopped itself.
+func (w *Workspace) forceDelete(ctx context.Context, busy error) (*api.WorkspaceDelete, error) {
+	if workspace.Kill(w.store, w.id) != nil {
+		return nil, busy
+	}
+	return workspace.Delete(ctx, w.store, w.id)
 }
 
 const opDelete = "delete workspace"

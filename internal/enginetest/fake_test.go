@@ -13,7 +13,7 @@ func TestFake(t *testing.T) {
 		Spec: func(t *testing.T) (engine.Spec, engine.Ledger) {
 			dir := t.TempDir()
 			return engine.Spec{
-				ID: "0123456789ab", Environment: engine.EnvironmentHost, VCPUs: 1, MemMiB: MemMiB, DiskMiB: DiskMiB, PIDs: 256,
+				ID: "0123456789ab", Environment: engine.EnvironmentHost, VCPUs: 1, MemMiB: MemMiB, DiskMiB: DiskMiB, PIDs: PIDs,
 				Dir: filepath.Join(dir, "sandbox"), Run: dir,
 			}, new(Ledger)
 		},

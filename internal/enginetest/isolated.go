@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ func runIsolated(t *testing.T, s Subject) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, box) })
 	}
+	t.Run("ForkBombIsHeld", func(t *testing.T) { forkBomb(t, s) })
 	t.Run("AgentKilled", func(t *testing.T) { agentKilled(t, s) })
 }
 
@@ -103,6 +105,7 @@ func diskIsLimited(t *testing.T, box engine.Sandbox) {
 const (
 	DiskMiB = 128
 	MemMiB  = 256
+	PIDs    = 200
 )
 
 // greedyCommand outgrows the memory; its sandbox and the files in it live on.
@@ -114,6 +117,18 @@ func greedyCommand(t *testing.T, box engine.Sandbox) {
 	}
 	if got := Shell(t, box, "cat /workspace/kept"); got != "precious\n" {
 		t.Errorf("the files are gone: %q", got)
+	}
+}
+
+// forkBomb starts more processes than are allowed. Some fail; the sandbox lives.
+func forkBomb(t *testing.T, s Subject) {
+	box := Start(t, s)
+	line := fmt.Sprintf("i=0; while [ $i -lt %d ]; do sleep 1000 & i=$((i+1)); done; echo through", 2*PIDs)
+	if r := Exec(t, box, "", sh(line)); r.Code == 0 {
+		t.Errorf("%d processes were started, allowed are %d", 2*PIDs, PIDs)
+	}
+	if got := Exec(t, box, "", wire.StreamRequest{Argv: []string{"/opt/pyro/pyro-agent", "--help"}}); got.Reason != "" {
+		t.Errorf("afterwards: %+v", got)
 	}
 }
 

@@ -136,12 +136,13 @@ type setting struct{ file, value string }
 func settingsV1(controller string, spec engine.Spec) []setting {
 	switch controller {
 	case "memory":
-		return []setting{{"memory.limit_in_bytes", strconv.Itoa((spec.MemMiB + memoryMarginMiB) << 20)}}
+		return []setting{{"memory.limit_in_bytes", strconv.Itoa(spec.MemMiB << 20)}} // and see settle
 	case "pids":
-		// Beyond it the whole sandbox dies, so RLIMIT_NPROC has to strike first.
-		return []setting{{"pids.max", strconv.Itoa(spec.PIDs*3/2 + 256)}}
+		// Beyond it the whole sandbox dies, so RLIMIT_NPROC has to strike first. A
+		// process of the guest takes two threads of the host, and a moment's third.
+		return []setting{{"pids.max", strconv.Itoa(spec.PIDs*3 + 512)}}
 	case "cpu":
-		return []setting{{"cpu.cfs_period_us", strconv.Itoa(cpuPeriodUS)}} // and see throttle
+		return []setting{{"cpu.cfs_period_us", strconv.Itoa(cpuPeriodUS)}} // and see settle
 	default:
 		return nil
 	}
@@ -162,14 +163,20 @@ func inheritCpuset(group string) error {
 	return nil
 }
 
-// throttle sets the processor limit. It comes last, when the agent waits for its first
-// request and no code of a guest has run: a boot takes more than one processor for
-// a moment, and would be held up for the rest of a period.
-func (g cgroup) throttle(vcpus int) error {
-	if g.cpu == "" {
+// settle sets what comes last, when the agent waits for its first request and no code
+// of a guest has run. A boot takes more than one processor for a moment, and would
+// be held up for the rest of a period. The memory is what the guest was to see at
+// its boot as its own; only now comes what gVisor needs beside it.
+func (g cgroup) settle(spec engine.Spec) error {
+	if g.path == "" {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(g.cpu, "cpu.cfs_quota_us"), []byte(strconv.Itoa(vcpus*cpuPeriodUS)), 0)
+	quota := strconv.Itoa(spec.VCPUs * cpuPeriodUS)
+	memory := strconv.Itoa((spec.MemMiB + memoryMarginMiB(spec)) << 20)
+	return errors.Join(
+		os.WriteFile(filepath.Join(g.cpu, "cpu.cfs_quota_us"), []byte(quota), 0),
+		os.WriteFile(filepath.Join(g.memory, "memory.limit_in_bytes"), []byte(memory), 0),
+	)
 }
 
 // killed reports whether the kernel's out-of-memory killer struck in the group.

@@ -18,8 +18,8 @@ import (
 func TestSettingsV1(t *testing.T) {
 	spec := engine.Spec{VCPUs: 3, MemMiB: 1024, PIDs: 512}
 	for controller, want := range map[string][]setting{
-		"memory":  {{"memory.limit_in_bytes", "1207959552"}}, // 1024 and 128 MiB
-		"pids":    {{"pids.max", "1024"}},
+		"memory":  {{"memory.limit_in_bytes", "1073741824"}},
+		"pids":    {{"pids.max", "2048"}},
 		"cpu":     {{"cpu.cfs_period_us", "100000"}},
 		"cpuset":  nil,
 		"cpuacct": nil,
@@ -34,7 +34,7 @@ func TestSettingsV1(t *testing.T) {
 	}
 	t.Run("memory of the largest sandbox", func(t *testing.T) {
 		got := settingsV1("memory", engine.Spec{MemMiB: api.MaxMemMiB})
-		if len(got) != 1 || got[0].value != "34493956096" {
+		if len(got) != 1 || got[0].value != "34359738368" {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -103,13 +103,13 @@ func TestLimiterV1(t *testing.T) {
 	if diff := cmp.Diff(entered, ledger.Entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
-	if err := g.throttle(spec.VCPUs); err != nil {
+	if err := g.settle(spec); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
 		"cpuset/pyro/cpuset.cpus": "0-3\n", "cpuset/pyro/0123456789ab/cpuset.cpus": "0-3\n",
 		"cpuset/pyro/cpuset.mems": "0\n", "cpuset/pyro/0123456789ab/cpuset.mems": "0\n",
-		"memory/pyro/0123456789ab/memory.limit_in_bytes": "402653184", "pids/pyro/0123456789ab/pids.max": "271",
+		"memory/pyro/0123456789ab/memory.limit_in_bytes": "409993216", "pids/pyro/0123456789ab/pids.max": "542",
 		"cpu/pyro/0123456789ab/cpu.cfs_quota_us": "100000",
 	} {
 		if got, err := os.ReadFile(filepath.Join(l.root, file)); err != nil || string(got) != want {

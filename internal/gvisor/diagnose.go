@@ -40,6 +40,8 @@ func diagnoseFork(err error) (why, hint string) {
 	case errors.Is(err, syscall.EPERM):
 		return "the kernel refuses to make a user namespace (clone: " + err.Error() + ")",
 			"allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or loosen the container's seccomp profile"
+	case errors.Is(err, syscall.EBADF), errors.Is(err, syscall.EMFILE):
+		return "too few descriptors are allowed: " + err.Error(), "raise the limit: ulimit -n 1024"
 	case errors.Is(err, os.ErrNotExist):
 		return "a helper is missing: " + err.Error(), "build it with make, or set PYRO_LIBDIR to where it is"
 	default:

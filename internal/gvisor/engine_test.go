@@ -99,7 +99,7 @@ func (b *bench) spec(t *testing.T) (engine.Spec, engine.Ledger) {
 	}
 	return engine.Spec{
 		ID: id, Environment: engine.EnvironmentHost, VCPUs: 2, MemMiB: enginetest.MemMiB, DiskMiB: enginetest.DiskMiB,
-		PIDs: 256, UID: uid, Dir: b.store.SandboxDir(id), Run: run, Agent: b.agent,
+		PIDs: enginetest.PIDs, UID: uid, Dir: b.store.SandboxDir(id), Run: run, Agent: b.agent,
 	}, held.Ledger()
 }
 

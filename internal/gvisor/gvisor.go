@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -73,7 +75,7 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err := s.boot(ctx, e.helper, arguments(spec, l, group.path != "")); err != nil {
 		return nil, explain(err)
 	}
-	if err := group.throttle(spec.VCPUs); err != nil {
+	if err := group.settle(spec); err != nil {
 		return nil, errors.Join(fmt.Errorf("limits: %w", err), s.Stop(ctx))
 	}
 	return s, nil
@@ -85,6 +87,13 @@ func check(spec engine.Spec, l layout) error {
 		return &api.Error{
 			Kind: api.NotFound, Hint: "use the environment host, this machine's own programs",
 			Err: fmt.Errorf("no environment %q", spec.Environment),
+		}
+	}
+	// runsc takes both apart in the value of a flag.
+	if path := l.dir; !filepath.IsAbs(path) || strings.ContainsAny(path, ",:") {
+		return &api.Error{
+			Kind: api.Invalid, Hint: "choose another state or sandbox directory",
+			Err: fmt.Errorf("sandbox directory %q is not absolute, or holds a comma or colon", path),
 		}
 	}
 	if path := l.socket(spec.ID); len(path) > maxSocketPath {

@@ -18,10 +18,11 @@ const (
 	controlFD = 3
 )
 
-// memoryMarginMiB is what the cgroup allows beyond the guest's own limit: the
-// Sentry and the gofer live in it too, and the agent, which holds commands to the
-// guest's limit, must get to act before the kernel does.
-const memoryMarginMiB = 128
+// memoryMarginMiB is what the cgroup allows beyond the guest's own limit. The Sentry
+// and the gofer live in it too, with some 0.7 MiB for each process of the guest that
+// the guest does not see; and the agent, which holds commands to the guest's limit,
+// must get to act before the kernel does.
+func memoryMarginMiB(spec engine.Spec) int { return 128 + spec.PIDs*3/4 }
 
 // layout names the places of one sandbox on the host.
 type layout struct {

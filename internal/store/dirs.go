@@ -53,6 +53,10 @@ func FindDirs(getenv func(string) string, uid int) (Dirs, error) {
 		if base == "" {
 			base = "/var/lib/pyro/sandbox"
 		}
+		base, err := filepath.Abs(base)
+		if err != nil {
+			return Dirs{}, sys.Explain("find directories", err)
+		}
 		d.Sandbox = filepath.Join(base, name)
 		d.UIDs = "/var/lib/pyro/uid"
 	}

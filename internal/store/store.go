@@ -77,6 +77,9 @@ func makeDir(path string, mode fs.FileMode) error {
 	if err := makeParents(filepath.Dir(path)); err != nil {
 		return sys.Explain("open state", err)
 	}
+	if err := checkParents(filepath.Dir(path)); err != nil {
+		return err
+	}
 	switch err := os.Mkdir(path, mode); {
 	case err == nil:
 		return sys.Explain("open state", os.Chmod(path, mode))
@@ -102,6 +105,29 @@ func makeDir(path string, mode fs.FileMode) error {
 		return nil
 	}
 	return sys.Explain("open state", os.Chmod(path, mode))
+}
+
+// checkParents refuses a place of which somebody else could take away what is ours
+// and put something else there: a directory above that belongs to neither us nor
+// root, or that everybody may write to without the sticky bit. One that our group
+// may write to is common where every user has a group of their own.
+func checkParents(path string) error {
+	for dir := path; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return sys.Explain("open state", err)
+		}
+		owner, open := sys.Owner(info), info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
+		if open || owner != 0 && owner != os.Geteuid() {
+			return &api.Error{
+				Kind: api.Denied, Op: "open state", Hint: "choose another place: PYRO_STATE_DIR, PYRO_RUN_DIR",
+				Err: fmt.Errorf("unsafe owner or mode on %s above it: %v of uid %d", dir, info.Mode(), owner),
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
 }
 
 // makeParents makes what is missing above a directory of ours: passable for all,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // maxBody bounds a request, in bytes: the largest argument list that Linux takes is
@@ -50,8 +51,7 @@ func (s *supervisor) listen() (*server, error) {
 	}, nil
 }
 
-// listenUnix relies on the directory, which is closed to others, and closes the
-// socket to them as well.
+// listenUnix makes a socket that only its owner can use.
 func listenUnix(path string) (net.Listener, error) {
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -61,7 +61,25 @@ func listenUnix(path string) (net.Listener, error) {
 		_ = l.Close()
 		return nil, err
 	}
-	return l, nil
+	return private{l}, nil
+}
+
+// private accepts connections of its own user and of root. For a moment a socket has
+// the mode that the umask gives it, and its directory may let others pass.
+type private struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (p private) Accept() (net.Conn, error) {
+	for {
+		conn, err := p.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if uid, err := sys.PeerUID(conn); err == nil && (uid == os.Geteuid() || uid == 0) {
+			return conn, nil
+		}
+		_ = conn.Close()
+	}
 }
 
 // serve returns after close, when the last connection has ended.
@@ -112,7 +130,13 @@ func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+// bodyTime bounds reading a request, so that nobody can hold one half said.
+const bodyTime = 30 * time.Second
+
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {

@@ -146,7 +146,12 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch) (*server
 	if err := s.reserve(); err != nil {
 		return nil, err
 	}
+	myself, err := workspace.Myself()
+	if err != nil {
+		return nil, err
+	}
 	s.record = workspace.NewRecord(s.ID, launch, s.Engine.Info(), s.Now())
+	s.record.Supervisor = myself
 	if err := workspace.Write(s.held, s.record); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // MaxFrame is the longest payload of a frame, in bytes.
@@ -35,12 +36,18 @@ func WriteFrame(w io.Writer, t FrameType, payload []byte) error {
 	if len(payload) > MaxFrame {
 		return fmt.Errorf("frame %q of %d bytes, allowed are %d", byte(t), len(payload), MaxFrame)
 	}
-	buf := make([]byte, 5, 5+len(payload))
-	buf[0] = byte(t)
-	binary.BigEndian.PutUint32(buf[1:], uint32(len(payload)))
-	_, err := w.Write(append(buf, payload...))
+	buf := frames.Get().(*[]byte)
+	defer frames.Put(buf)
+	*buf = append((*buf)[:0], byte(t))
+	*buf = binary.BigEndian.AppendUint32(*buf, uint32(len(payload)))
+	*buf = append(*buf, payload...)
+	_, err := w.Write(*buf)
 	return err
 }
+
+// frames are buffers to put a head and its payload together in: a stream of output
+// would otherwise be as much garbage again.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
 
 // ReadFrame reads one frame into buf, which it grows to at most MaxFrame; the
 // payload is valid until the next call with the same buf. At the end of the stream

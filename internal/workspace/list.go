@@ -9,6 +9,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // List shows every workspace of the state directory, the most recently used first.
@@ -104,6 +105,29 @@ func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDele
 	}
 	return &api.WorkspaceDelete{WorkspaceID: id, Deleted: true, Reason: api.ReasonExplicitDelete}, nil
 }
+
+// Kill ends the supervisor of a workspace that does not answer, and waits until it is
+// gone, lock and all. Its sandbox dies with it; what they had is still to be freed.
+// It is api.NotFound where the record names no process of this boot.
+func Kill(st *store.Store, id string) error {
+	r, err := Read(st, id)
+	if err != nil {
+		return err
+	}
+	boot, err := sys.BootID()
+	if err != nil || r.Supervisor.PID == 0 || r.Supervisor.BootID != boot {
+		return errors.Join(err, &api.Error{Kind: api.NotFound, Op: "end supervisor", ID: id})
+	}
+	if err := r.Supervisor.Kill(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	defer cancel()
+	return r.Supervisor.Wait(ctx)
+}
+
+// killTime is more than a killed process takes to be gone.
+const killTime = 5 * time.Second
 
 // Sweep frees what killed supervisors left: it removes one-shot runs that nobody
 // holds, and frees the sandboxes of workspaces whose supervisor is gone. Workspaces

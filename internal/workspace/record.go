@@ -10,11 +10,14 @@ package workspace
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // Kind says how long a workspace is meant to live.
@@ -56,6 +59,24 @@ type Record struct {
 	LastActivityAt api.Timestamp     `json:"last_activity_at"`
 	CommandCount   int               `json:"command_count"`
 	LastCommand    *api.LastCommand  `json:"last_command,omitempty"`
+	Supervisor     Supervisor        `json:"supervisor"`
+}
+
+// Supervisor names the process that holds the workspace, so that it can be ended
+// when it does not answer.
+type Supervisor struct {
+	sys.Process
+	BootID string `json:"boot_id"`
+}
+
+// Myself is this process as a supervisor.
+func Myself() (Supervisor, error) {
+	start, err := sys.ProcessStart(os.Getpid())
+	if err != nil {
+		return Supervisor{}, err
+	}
+	boot, err := sys.BootID()
+	return Supervisor{Process: sys.Process{PID: os.Getpid(), Start: start}, BootID: boot}, err
 }
 
 // Why a workspace is stopped, beside the reasons of package engine.
@@ -79,8 +100,15 @@ func (r *Record) ExpiresAt() time.Time {
 	return r.CreatedAt.Time().Add(time.Duration(r.Request.TTLSeconds) * time.Second)
 }
 
+// maxCommand is how much of a command is kept, in bytes. The record is read whole by
+// everybody who asks.
+const maxCommand = 4096
+
 // Ran notes a finished command.
 func (r *Record) Ran(last api.LastCommand, now time.Time) {
+	if len(last.Command) > maxCommand {
+		last.Command = strings.ToValidUTF8(last.Command[:maxCommand], "") + " … (truncated)"
+	}
 	r.CommandCount = last.Sequence
 	r.LastCommand = &last
 	r.LastActivityAt = api.At(now)
