@@ -122,7 +122,7 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 		switch {
 		case errors.Is(err, api.Timeout) && ctx.Err() == nil:
 			heard = true
-			_ = workspace.Kill(w.store, w.id) // its sandbox goes with it; the rest is ours to free
+			_ = workspace.Kill(ctx, w.store, w.id) // its sandbox goes with it; the rest is ours to free
 		case !errors.Is(err, api.Conflict):
 			return deleted, err
 		}
@@ -142,7 +142,7 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 // forceDelete is the last try: a supervisor holds the workspace and cannot be
 // reached, because its socket was removed, or because it is stopped itself.
 func (w *Workspace) forceDelete(ctx context.Context, busy error) (*api.WorkspaceDelete, error) {
-	if workspace.Kill(w.store, w.id) != nil {
+	if workspace.Kill(ctx, w.store, w.id) != nil {
 		return nil, busy
 	}
 	return workspace.Delete(ctx, w.store, w.id)

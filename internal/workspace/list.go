@@ -109,7 +109,7 @@ func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDele
 // Kill ends the supervisor of a workspace that does not answer, and waits until it is
 // gone, lock and all. Its sandbox dies with it; what they had is still to be freed.
 // It is api.NotFound where the record names no process of this boot.
-func Kill(st *store.Store, id string) error {
+func Kill(ctx context.Context, st *store.Store, id string) error {
 	r, err := Read(st, id)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func Kill(st *store.Store, id string) error {
 	if err := r.Supervisor.Kill(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	ctx, cancel := context.WithTimeout(ctx, killTime)
 	defer cancel()
 	return r.Supervisor.Wait(ctx)
 }
