@@ -93,6 +93,7 @@ func TestReap(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Reap()
+	_ = cmd.Process.Release() // its Wait finds no child and would leave the descriptor to the collector
 	if _, err := sys.ProcessStart(p.PID); !errors.Is(err, sys.ErrNoProcess) {
 		t.Fatalf("after Reap: ProcessStart = %v, want ErrNoProcess", err)
 	}
