@@ -134,9 +134,14 @@ func (c *control) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return c.meet(hello)
+}
+
+// meet notes what a supervisor said of itself, or refuses to talk to it.
+func (c *control) meet(hello *api.Hello) error {
 	if hello.API > api.APIVersion {
 		return &api.Error{
-			Kind: api.Unsupported, Op: op, ID: c.id, Hint: "update this client to pyro " + hello.Version,
+			Kind: api.Unsupported, Op: "talk to workspace", ID: c.id, Hint: "update this client to pyro " + hello.Version,
 			Err: fmt.Errorf("it speaks version %d of the API, and this client only %d", hello.API, api.APIVersion),
 		}
 	}

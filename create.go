@@ -80,6 +80,9 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 		return nil, err
 	}
 	ws := c.attach(id, launched.Workspace)
+	if launched.Hello != nil {
+		_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
+	}
 	if launch.Lease {
 		ws.lease = s.conn
 	} else {

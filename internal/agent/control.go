@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
-)
 
-// maxWindow is how much of one stream may be under way to us.
-const maxWindow = 1 << 20
+	"github.com/pyro-sandbox/pyro/internal/wire"
+)
 
 // ServeControl answers the streams of the multiplexed socket fd, each as Serve does
 // a connection. It returns nil at the end of the file, which says that the host is
@@ -24,7 +22,7 @@ func ServeControl(ctx context.Context, fd int, cfg Config) error {
 	if err := unix.SetNonblock(fd, false); err != nil {
 		return fmt.Errorf("control socket %d: %w", fd, err)
 	}
-	session, err := yamux.Server(&control{fd: fd, file: os.NewFile(uintptr(fd), "control")}, MuxConfig())
+	session, err := yamux.Server(&control{fd: fd, file: os.NewFile(uintptr(fd), "control")}, wire.MuxConfig())
 	if err != nil {
 		return fmt.Errorf("control socket %d: %w", fd, err)
 	}
@@ -39,20 +37,6 @@ func ServeControl(ctx context.Context, fd int, cfg Config) error {
 func hostGone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) ||
 		errors.Is(err, yamux.ErrSessionShutdown)
-}
-
-// MuxConfig is how both ends of a control socket set up the multiplexer. A guest may
-// be paused for long while nothing is wrong with it, so nothing here judges by time
-// whether the other end lives: the end of the file says it.
-func MuxConfig() *yamux.Config {
-	c := yamux.DefaultConfig()
-	c.EnableKeepAlive = false
-	c.AcceptBacklog = 2 * MaxConnections
-	c.ConnectionWriteTimeout = 24 * time.Hour
-	c.MaxStreamWindowSize = maxWindow
-	c.StreamCloseTimeout = time.Minute
-	c.LogOutput = io.Discard
-	return c
 }
 
 // control is the host's socket.

@@ -37,7 +37,7 @@ func TestHostThatDiesBusyIsTheEnd(t *testing.T) {
 	ours, theirs := socketpair(t)
 	done := make(chan error, 1)
 	go func() { done <- ServeControl(context.Background(), theirs, testConfig(t)) }()
-	session, err := yamux.Client(&stalled{Conn: ours, full: make(chan struct{})}, MuxConfig())
+	session, err := yamux.Client(&stalled{Conn: ours, full: make(chan struct{})}, wire.MuxConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

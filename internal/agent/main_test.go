@@ -146,7 +146,7 @@ func serveMux(t testing.TB, cfg Config) *wire.Client {
 // muxClient is the host's end of a control socket. It is closed at the end of the test.
 func muxClient(t testing.TB, conn net.Conn) *wire.Client {
 	t.Helper()
-	session, err := yamux.Client(conn, MuxConfig())
+	session, err := yamux.Client(conn, wire.MuxConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/agent"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
 // Fake is an engine without sandboxes: the real agent, in this process, on a
@@ -52,11 +52,11 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 		return nil, err
 	}
 	host, guest := net.Pipe()
-	server, err := yamux.Server(guest, quietChannel())
+	server, err := yamux.Server(guest, wire.MuxConfig())
 	if err != nil {
 		return nil, err
 	}
-	client, err := yamux.Client(host, quietChannel())
+	client, err := yamux.Client(host, wire.MuxConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +70,6 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 		f.Started(s)
 	}
 	return s, nil
-}
-
-func quietChannel() *yamux.Config {
-	c := yamux.DefaultConfig()
-	c.EnableKeepAlive = false
-	c.LogOutput = io.Discard
-	return c
 }
 
 // FakeSandbox is a running agent.

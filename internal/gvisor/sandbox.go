@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -84,7 +83,7 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 		return err
 	}
 	// Before the fork: run closes it when pyro-runsc ends, at once perhaps.
-	if s.channel, err = yamux.Client(ours, channelConfig()); err != nil {
+	if s.channel, err = yamux.Client(ours, hostConfig()); err != nil {
 		return errors.Join(err, ours.Close(), guest.Close())
 	}
 	started := make(chan error, 1)
@@ -105,14 +104,15 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 	return nil
 }
 
-// channelConfig is yamux without its own timers: a paused sandbox is not a dead
-// one, and a dead one closes the socket.
-func channelConfig() *yamux.Config {
-	c := yamux.DefaultConfig()
-	c.EnableKeepAlive = false
-	c.ConnectionWriteTimeout = 30 * time.Second
-	c.MaxStreamWindowSize = 1 << 20
-	c.LogOutput = io.Discard
+// writeTime is how long a guest may not take what we send it. The multiplexer has room
+// for what is announced, so an agent that reads never comes near.
+const writeTime = 30 * time.Second
+
+// hostConfig is our end of the channel. A guest that reads nothing must not hold up
+// whoever wants to talk to it.
+func hostConfig() *yamux.Config {
+	c := wire.MuxConfig()
+	c.ConnectionWriteTimeout = writeTime
 	return c
 }
 

@@ -104,7 +104,7 @@ func (v *server) close() {
 func (s *supervisor) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/hello", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete"}})
+		reply(w, s.hello())
 	})
 	mux.HandleFunc("GET /v1/workspace", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.view()) })
 	mux.HandleFunc("DELETE /v1/workspace", s.serveDelete)
@@ -113,6 +113,11 @@ func (s *supervisor) routes() http.Handler {
 		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
 	})
 	return mux
+}
+
+// hello is how this supervisor introduces itself.
+func (s *supervisor) hello() *api.Hello {
+	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete"}}
 }
 
 // serveDelete answers when nothing is left but this process, which ends with the

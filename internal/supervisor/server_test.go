@@ -140,7 +140,9 @@ func TestReadLaunch(t *testing.T) {
 			ours, theirs := pipe(t)
 			go func() { // ends when all is read, or with the pipe
 				_, _ = io.WriteString(ours, test.said)
-				_ = ours.Close()
+				if test.says != "" { // a client that gets what it wants stays
+					_ = ours.Close()
+				}
 			}()
 			got, err := readLaunch(theirs)
 			if test.says == "" {

@@ -208,7 +208,7 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	expires := s.record.ExpiresAt()
 	serving := make(chan error, 1)
 	go func() { serving <- server.serve(context.WithoutCancel(ctx)) }() // ends with server.close
-	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket)})
+	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket), Hello: s.hello()})
 	if err != nil { // it went away at the last moment
 		s.finish(ending{remove: true})
 	} else if s.Settle != nil {

@@ -42,6 +42,7 @@ type Launch struct {
 type Launched struct {
 	Workspace     *api.Workspace  `json:"workspace,omitempty"`
 	ControlSocket string          `json:"control_socket,omitempty"`
+	Hello         *api.Hello      `json:"hello,omitempty"` // saves the client from asking
 	Error         *api.ErrorReply `json:"error,omitempty"`
 }
 
