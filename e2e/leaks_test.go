@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func (p *place) at(name string) string { return filepath.Join(p.dir, name) }
 func (p *place) command(t *testing.T, pyro string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), pyro, args...)
-	cmd.Env = p.env
+	cmd.Env = append(slices.Clone(p.env), "PYRO_BINARY="+pyro) // what it starts is the same pyro
 	return cmd
 }
 
