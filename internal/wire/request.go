@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -186,6 +187,9 @@ func newRequest(action string) Request {
 	return nil
 }
 
+// serviceActions are in the base protocol, and not yet in this version.
+var serviceActions = []string{"start_service", "status_service", "logs_service", "stop_service"}
+
 // DecodeRequest decodes a request line, with or without its line feed. A missing
 // action means ActionExec. Absent and null fields have their defaults, unknown
 // fields are ignored, keys are told apart by case, and of a repeated key the last
@@ -207,7 +211,10 @@ func DecodeRequest(line []byte) (Request, error) {
 		return nil, badRequest(err)
 	}
 	req := newRequest(string(action))
-	if req == nil {
+	switch {
+	case req == nil && slices.Contains(serviceActions, string(action)):
+		return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("this version of the agent does not have %s yet", action)}
+	case req == nil:
 		return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("unknown action %q", clip(string(action), 64))}
 	}
 	if err := fields.decodeStruct(req); err != nil {
