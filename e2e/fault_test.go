@@ -95,7 +95,8 @@ func TestFaultPoints(t *testing.T) {
 	written := faultPoints(t)
 	var missed []string
 	for _, point := range written {
-		if !slices.ContainsFunc(hit, func(name string) bool { return matches(point, name) }) {
+		reached := slices.ContainsFunc(hit, func(name string) bool { return matches(point, name) })
+		if !reached && !(os.Getuid() != 0 && ofRoot(point)) {
 			missed = append(missed, point)
 		}
 	}
@@ -111,6 +112,12 @@ func TestFaultPoints(t *testing.T) {
 			p.wantRight(t, pyro)
 		})
 	}
+}
+
+// ofRoot reports whether only root comes by a point: others have neither cgroups nor
+// user ids to give.
+func ofRoot(point string) bool {
+	return strings.HasPrefix(point, "cgroup-") || strings.HasPrefix(point, "uid-")
 }
 
 // matches reports whether a name that was hit comes from a point in the source,
