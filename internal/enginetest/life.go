@@ -11,8 +11,6 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// What follows is about how sandboxes begin and end.
-
 func testStop(t *testing.T, s Subject) {
 	box := Start(t, s)
 	conn, err := open(t.Context(), box, sh("echo ready; trap '' TERM HUP; sleep 1000"))
