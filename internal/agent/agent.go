@@ -60,6 +60,10 @@ type Config struct {
 	// killed; 0 means no watch.
 	MemMiB int
 
+	// PIDs is how many processes the guest may have before commands can start no
+	// more; 0 means what the agent itself may have.
+	PIDs int
+
 	// Init says that this process reaps for the whole guest, as PID 1 does. Then
 	// nothing else in the process may wait for children.
 	Init bool

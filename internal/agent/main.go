@@ -49,6 +49,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	set.StringVar(&o.listen, "listen", "", "accept connections on `unix:PATH` or vsock:PORT")
 	set.IntVar(&o.fd, "fd", -1, "serve the multiplexed socket that is open as descriptor `N`")
 	set.IntVar(&o.config.MemMiB, "mem-mib", 0, "kill the biggest command when the guest uses more than `N` MiB; 0 for never")
+	set.IntVar(&o.config.PIDs, "pids", 0, "let commands start processes while the guest has fewer than `N`; 0 for no limit")
 	set.StringVar(&o.config.Workspace, "workspace", "", "the `directory` called /workspace, if it is another")
 	set.StringVar(&o.config.RunDir, "run-dir", "", "the `directory` called /run, if it is another")
 	if err := set.Parse(args); err != nil {
@@ -61,6 +62,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("give either --listen or --fd")
 	case o.config.MemMiB < 0:
 		return o, fmt.Errorf("--mem-mib is %d, 0 or more is allowed", o.config.MemMiB)
+	case o.config.PIDs < 0:
+		return o, fmt.Errorf("--pids is %d, 0 or more is allowed", o.config.PIDs)
 	}
 	return o, nil
 }

@@ -61,13 +61,26 @@ func (a *agent) start(c command) (*process, error) {
 		Files: []uintptr{uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2])},
 	}
 	p.begun = time.Now()
-	p.pid, p.ended, err = a.children.start(func() (int, error) { return syscall.ForkExec(path, argv, attr) })
+	p.pid, p.ended, err = a.children.start(func() (int, error) { return a.fork(path, argv, attr) })
 	if err != nil {
 		p.close()
 		return nil, startError(c.argv[0], err)
 	}
 	a.running.add(p)
 	return p, nil
+}
+
+// fork starts a program and holds it, and all that it starts, to fewer processes than
+// the agent may have: with none left, the agent itself could not start a thread, and
+// its end is the end of the sandbox. That the program runs for a moment before it is
+// limited gains it nothing, since the agent's own limit holds for all together.
+func (a *agent) fork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	pid, err := syscall.ForkExec(path, argv, attr)
+	if err == nil && a.cfg.PIDs > 0 {
+		limit := unix.Rlimit{Cur: uint64(a.cfg.PIDs), Max: uint64(a.cfg.PIDs)}
+		_ = unix.Prlimit(pid, unix.RLIMIT_NPROC, &limit, nil) // fails for one that has ended already
+	}
+	return pid, err
 }
 
 // makeFiles opens the three files of a command. It sets our ends in p and returns

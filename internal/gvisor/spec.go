@@ -24,6 +24,10 @@ const (
 // must get to act before the kernel does.
 func memoryMarginMiB(spec engine.Spec) int { return 128 + spec.PIDs*3/4 }
 
+// agentPIDs are threads that the agent may still start when the guest has used up its
+// processes. It holds commands to the guest's own limit.
+const agentPIDs = 64
+
 // layout names the places of one sandbox on the host.
 type layout struct {
 	dir   string // owned by the sandbox's uid; holds bundle, upper and root
@@ -65,7 +69,7 @@ func ociSpec(spec engine.Spec, agent, cgroup string) *specs.Spec {
 		Version: "1.0.2",
 		Process: &specs.Process{
 			Cwd:             "/",
-			Args:            []string{filepath.Join(agentDir, agentName), "--fd", fmt.Sprint(controlFD), "--mem-mib", fmt.Sprint(spec.MemMiB)},
+			Args:            []string{filepath.Join(agentDir, agentName), "--fd", fmt.Sprint(controlFD), "--mem-mib", fmt.Sprint(spec.MemMiB), "--pids", fmt.Sprint(spec.PIDs)},
 			Env:             []string{"PATH=" + guestPath, "HOME=/root", "LANG=C.UTF-8"},
 			NoNewPrivileges: true,
 			Capabilities: &specs.LinuxCapabilities{
@@ -74,7 +78,7 @@ func ociSpec(spec engine.Spec, agent, cgroup string) *specs.Spec {
 			Rlimits: []specs.POSIXRlimit{
 				{Type: "RLIMIT_CORE"},
 				{Type: "RLIMIT_NOFILE", Hard: 65536, Soft: 65536},
-				{Type: "RLIMIT_NPROC", Hard: uint64(spec.PIDs), Soft: uint64(spec.PIDs)},
+				{Type: "RLIMIT_NPROC", Hard: uint64(spec.PIDs + agentPIDs), Soft: uint64(spec.PIDs + agentPIDs)},
 			},
 		},
 		Root:     &specs.Root{Path: layoutOf(spec).root()},
