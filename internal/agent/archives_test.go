@@ -77,6 +77,11 @@ func TestExtractKeepsModesAndTimes(t *testing.T) {
 					t.Errorf("%s: %v, %v", name, info, err)
 				}
 			}
+			// Who is not root could not remove the directory after the test.
+			readOnly := filepath.Join(cfg.Workspace, strings.TrimPrefix(to, "/workspace"), "read-only")
+			if err := os.Chmod(readOnly, 0o755); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
