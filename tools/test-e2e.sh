@@ -26,8 +26,10 @@ chmod 0755 "$stage"
 # stage_programs installs the binaries and compiles each suite once, beside a copy
 # of the tree, since tests read files relative to their package.
 stage_programs() {
-	mkdir -m 0755 "$stage/bin" "$stage/tests" "$stage/tree"
+	mkdir -m 0755 "$stage/bin" "$stage/fault" "$stage/tests" "$stage/tree"
 	install -m 0755 "$bin"/* "$stage/bin/"
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags faultpoint -o "$stage/fault/" ./cmd/pyro
+	chmod 0755 "$stage/fault/pyro"
 	tar -c --exclude=./.git --exclude=./bin --exclude=./dist . | tar -x -C "$stage/tree" --no-same-owner
 	chmod -R a+rX "$stage/tree"
 
@@ -51,6 +53,7 @@ run_as() {
 			export HOME=$home XDG_STATE_HOME=$home/state XDG_CACHE_HOME=$home/cache
 			export XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home/run
 			export PYRO_LIBDIR=$stage/bin PYRO_BINARY=$stage/bin/pyro PATH=$stage/bin:$PATH
+			export PYRO_FAULT_BINARY=$stage/fault/pyro # with the fault points that the tests strike at
 			exec "$@" "$stage/tests/${dir//\//-}" "${flags[@]}"
 		) || {
 			code=1
