@@ -32,27 +32,8 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := os.MkdirTemp("/tmp", "pg") // short, for sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(run) })
-	if err := os.Chmod(run, 0o711); err != nil { // sandboxes of root have uids of their own
-		t.Fatal(err)
-	}
-	dirs, err := store.FindDirs(func(name string) string {
-		return map[string]string{
-			"PYRO_STATE_DIR": filepath.Join(run, "s"), "PYRO_CACHE_DIR": filepath.Join(run, "c"), "PYRO_RUN_DIR": filepath.Join(run, "r"),
-		}[name]
-	}, os.Geteuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(dirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{store: st, engine: New(filepath.Join(lib, "pyro-runsc"), filepath.Join(run, "a")), agent: filepath.Join(lib, agentName)}
+	st := enginetest.NewStore(t)
+	b := &bench{store: st, engine: New(filepath.Join(lib, "pyro-runsc"), filepath.Join(st.Dirs().Cache, "agent")), agent: filepath.Join(lib, agentName)}
 	testgate.Require(t, testgate.GVisor, b.try(t))
 	return b
 }

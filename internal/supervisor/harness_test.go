@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -32,24 +30,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "ps") // short, for sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	dirs, err := store.FindDirs(func(name string) string {
-		return map[string]string{
-			"PYRO_STATE_DIR": filepath.Join(dir, "s"), "PYRO_CACHE_DIR": filepath.Join(dir, "c"),
-			"PYRO_RUN_DIR": filepath.Join(dir, "r"), "PYRO_SANDBOX_DIR": filepath.Join(dir, "x"),
-		}[name]
-	}, os.Geteuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(dirs)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := enginetest.NewStore(t)
 	return &bench{store: st, cfg: Config{
 		ID: testID, Store: st, Engine: enginetest.NewFake(t), Capacity: 2, Version: "test", Now: time.Now,
 	}}

@@ -18,29 +18,6 @@ const testID = "0123456789ab"
 // noon has a fraction that a float of seconds holds exactly.
 var noon = time.Date(2024, 5, 6, 12, 0, 0, 250_000_000, time.UTC)
 
-func newStore(t *testing.T) *store.Store {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pw") // short, for sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	dirs, err := store.FindDirs(func(name string) string {
-		return map[string]string{
-			"PYRO_STATE_DIR": filepath.Join(dir, "s"), "PYRO_CACHE_DIR": filepath.Join(dir, "c"),
-			"PYRO_RUN_DIR": filepath.Join(dir, "r"), "PYRO_SANDBOX_DIR": filepath.Join(dir, "x"),
-		}[name]
-	}, os.Geteuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := store.Open(dirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
-}
-
 var testEngine = engine.Info{Name: "fake", Isolation: "sentry", Mode: api.ModeGuestVsock}
 
 func request() api.CreateRequest {

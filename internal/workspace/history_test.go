@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/enginetest"
 )
 
 func TestMissing(t *testing.T) {
@@ -29,7 +30,7 @@ func TestMissing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := newStore(t)
+			st := enginetest.NewStore(t)
 			if test.reason != nil {
 				held := hold(t, st, record(testID, KindWorkspace, api.StateStarted))
 				if err := Bury(held, *test.reason, noon); err != nil {
@@ -51,7 +52,7 @@ func TestMissing(t *testing.T) {
 }
 
 func TestMissingWithADamagedLine(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	held := hold(t, st, record(testID, KindWorkspace, api.StateStarted))
 	if err := held.WriteHistory([]byte(`["no epitaph"]`)); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/enginetest"
 	"github.com/pyro-sandbox/pyro/internal/store"
 )
 
@@ -34,7 +35,7 @@ func listedIDs(t *testing.T, st *store.Store) []string {
 }
 
 func TestListIsOrderedByUse(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	if diff := cmp.Diff([]string{}, listedIDs(t, st)); diff != "" {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
 	}
@@ -62,7 +63,7 @@ func TestListIsOrderedByUse(t *testing.T) {
 }
 
 func TestListShowsEachAsItIs(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	hold(t, st, record("00000000000a", KindWorkspace, api.StateStarted))
 	lost := leave(t, st, record("00000000000b", KindWorkspace, api.StateStarted))
 	broken := hold(t, st, record("00000000000c", KindWorkspace, api.StateStarted))
@@ -104,7 +105,7 @@ func TestLostSupervisorIsSettledOnDisk(t *testing.T) {
 	} {
 		for _, state := range []api.State{api.StateCreated, api.StateStarted} {
 			t.Run(name+" when "+string(state), func(t *testing.T) {
-				st := newStore(t)
+				st := enginetest.NewStore(t)
 				left := record(testID, KindWorkspace, state)
 				dir := leave(t, st, left)
 				for range 2 { // the second time finds nothing to do
@@ -127,7 +128,7 @@ func TestLostSupervisorIsSettledOnDisk(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	held := hold(t, st, record(testID, KindWorkspace, api.StateStarted))
 	ws, err := Status(t.Context(), st, testID)
 	if err != nil || ws.State != api.StateStarted || ws.AgentSocket != nil {
@@ -168,7 +169,7 @@ func TestDelete(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := newStore(t)
+			st := enginetest.NewStore(t)
 			dir := prepare(t, st)
 			got, err := Delete(t.Context(), st, testID)
 			if err != nil {
@@ -190,7 +191,7 @@ func TestDelete(t *testing.T) {
 }
 
 func TestDeleteRefuses(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	held := hold(t, st, record(testID, KindWorkspace, api.StateStarted))
 	if _, err := Delete(t.Context(), st, testID); !errors.Is(err, api.Conflict) || api.HintOf(err) == "" {
 		t.Errorf("with its supervisor: %v", err)
@@ -211,7 +212,7 @@ func TestDeleteRefuses(t *testing.T) {
 }
 
 func TestSweepLeavesTheLivingAlone(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	var kept []string
 	for id, kind := range map[string]Kind{"00000000000a": KindWorkspace, "00000000000b": KindRun} {
 		held := hold(t, st, record(id, kind, api.StateStarted))

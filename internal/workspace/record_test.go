@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/enginetest"
 )
 
 func text(s string) *string { return &s }
@@ -99,7 +100,7 @@ func fields(t *testing.T, v any) map[string]any {
 }
 
 func TestRecordRoundTrip(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	r := record(testID, KindWorkspace, api.StateStarted)
 	held := hold(t, st, r)
 	for range 2 { // it is replaced
@@ -131,7 +132,7 @@ func TestReadRefuses(t *testing.T) {
 		"another type":                 {`{"id":7}`, api.Internal, "id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := newStore(t)
+			st := enginetest.NewStore(t)
 			held, err := st.Create(testID)
 			if err != nil {
 				t.Fatal(err)
@@ -148,7 +149,7 @@ func TestReadRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Read(newStore(t), testID); !errors.Is(err, api.NotFound) {
+	if _, err := Read(enginetest.NewStore(t), testID); !errors.Is(err, api.NotFound) {
 		t.Errorf("no workspace at all: %v", err)
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/enginetest"
 )
 
 func TestSpec(t *testing.T) {
-	st := newStore(t)
+	st := enginetest.NewStore(t)
 	held := hold(t, st, record(testID, KindWorkspace, api.StateCreated))
 	req := api.CreateRequest{Environment: "host", VCPUCount: 2, MemMiB: 300, DiskMiB: 70}
 	got, err := Spec(held, st, req, "/lib/agent")
