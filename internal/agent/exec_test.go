@@ -79,7 +79,7 @@ func TestExecDrainsNotHangs(t *testing.T) {
 			if diff := cmp.Diff(wire.ExecReply{Stdout: "started\n", ExitCode: 4}, got, ignoreDuration); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if !alive("sleep 3001") {
+			if !livesOn("sleep 3001") {
 				t.Error("the child in the background did not live on")
 			}
 		})
@@ -97,7 +97,7 @@ func TestExecDrainsNotHangs(t *testing.T) {
 			if got.Stderr != "last\n" {
 				t.Errorf("stderr is %q", got.Stderr)
 			}
-			if !alive("yes pyro3003") {
+			if !livesOn("yes pyro3003") {
 				t.Error("the child in the background died of the end of the command")
 			}
 		})

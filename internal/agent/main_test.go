@@ -207,6 +207,12 @@ func alive(text string) bool {
 	return false
 }
 
+// livesOn is alive for a process that was just started: while it is being replaced by
+// its program it has no command line for a moment.
+func livesOn(text string) bool {
+	return eventually(func() bool { return alive(text) })
+}
+
 // killAlive ends what a test left running on purpose.
 func killAlive(text string) {
 	for _, t := range tasks() {

@@ -18,6 +18,7 @@ const (
 	fastestPoll = 10 * time.Millisecond
 	fillRate    = 2 << 30 // bytes a second that a guest may fill, about what one core can touch
 	minMargin   = 16 << 20
+	comingBack  = 3 * time.Second // what a killed command held may take to be free again
 )
 
 // memory is the state of the guest's memory, in bytes.
@@ -89,8 +90,8 @@ func groups(list []task, self int, running func(leader int) bool) []group {
 }
 
 // victim is the group to kill: the biggest, and of equal ones the youngest. There
-// is none while memory is not short, and none that would give nothing back.
-func victim(all []group, m memory) (group, bool) {
+// is none while memory is not short, and none that would give back less than least.
+func victim(all []group, m memory, least int64) (group, bool) {
 	var worst group
 	if !m.short() {
 		return worst, false
@@ -100,13 +101,24 @@ func victim(all []group, m memory) (group, bool) {
 			worst = s
 		}
 	}
-	return worst, worst.pages > 0
+	return worst, int64(worst.pages)*int64(os.Getpagesize()) >= least
+}
+
+// least is how much a group must hold to be killed. The memory of one that was killed
+// just now comes back with a delay, and till then only another that is big enough to
+// matter may be taken for the reason that memory is short.
+func (m memory) least(sinceLast time.Duration) int64 {
+	if sinceLast < comingBack {
+		return m.margin()
+	}
+	return 1
 }
 
 // watchMemory kills the biggest command whenever the guest is about to use more than
 // its limit, so that the guest as a whole does not end at it. It returns when ctx ends.
 func (a *agent) watchMemory(ctx context.Context) {
 	limit := int64(a.cfg.MemMiB) << 20
+	var last time.Time
 	watch(ctx, func() memory {
 		used, err := usedMemory()
 		if err != nil {
@@ -115,7 +127,8 @@ func (a *agent) watchMemory(ctx context.Context) {
 		return memory{used: used, limit: limit}
 	}, func(m memory) {
 		running := func(leader int) bool { return a.running.get(leader) != nil }
-		if g, ok := victim(groups(tasks(), os.Getpid(), running), m); ok {
+		if g, ok := victim(groups(tasks(), os.Getpid(), running), m, m.least(time.Since(last))); ok {
+			last = time.Now()
 			a.killForMemory(g)
 		}
 	})

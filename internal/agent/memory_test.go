@@ -30,11 +30,32 @@ func TestVictim(t *testing.T) {
 		{"one that holds nothing", []group{{leader: 5}}, short, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := victim(tt.all, tt.m)
+			got, ok := victim(tt.all, tt.m, 1)
 			if ok != (tt.want != 0) || ok && got.leader != tt.want {
 				t.Errorf("got %+v, %v", got, ok)
 			}
 		})
+	}
+}
+
+// Between the death of a command and the return of its memory, one that merely began
+// at the wrong moment is left alone, and one that fills what is left is not.
+func TestVictimWhileMemoryComesBack(t *testing.T) {
+	m := memory{used: 1020 * mib, limit: 1024 * mib}
+	pages := func(bytes int64) int { return int(bytes) / os.Getpagesize() }
+	for _, tt := range []struct {
+		name  string
+		pages int
+		since time.Duration
+		want  bool
+	}{
+		{"small, at once", pages(mib), 0, false},
+		{"big, at once", pages(m.margin()), 0, true},
+		{"small, later", pages(mib), comingBack, true},
+	} {
+		if _, got := victim([]group{{leader: 5, pages: tt.pages}}, m, m.least(tt.since)); got != tt.want {
+			t.Errorf("%s: killed is %v", tt.name, got)
+		}
 	}
 }
 
