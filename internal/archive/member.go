@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,17 +17,17 @@ func (u *unpacker) file(to place, hdr *tar.Header, body io.Reader) error {
 		return fmt.Errorf("%w: more than %d bytes of files", ErrLimit, u.opts.Limits.Bytes)
 	}
 	written := to.name
-	f, err := to.create(written, 0o600)
+	fd, err := to.create(written, 0o600)
 	if err == unix.EEXIST {
 		if err = occupied(to, KindFile); err == nil {
 			written = ".pyro-" + rand.Text()
-			f, err = to.create(written, 0o600)
+			fd, err = to.create(written, 0o600)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	err = errors.Join(u.fill(f, hdr, body), to.setTime(written, hdr.ModTime), f.Close())
+	err = errors.Join(u.fill(fd, hdr, body), to.setTime(written, hdr.ModTime), unix.Close(fd))
 	if err == nil && written != to.name {
 		err = unix.Renameat(to.fd, written, to.fd, to.name)
 	}
@@ -41,23 +39,19 @@ func (u *unpacker) file(to place, hdr *tar.Header, body io.Reader) error {
 	return nil
 }
 
-// fill gives the new file f its content, owner and mode.
-func (u *unpacker) fill(f *os.File, hdr *tar.Header, body io.Reader) error {
-	// The bare writer keeps CopyBuffer from using the file's own, which would
-	// allocate a buffer for each file.
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, body, u.buf)
-	if err != nil {
-		var writing *os.PathError
-		if errors.As(err, &writing) {
-			return writing.Err
+// fill gives the new file fd its content, owner and mode.
+func (u *unpacker) fill(fd int, hdr *tar.Header, body io.Reader) error {
+	for left := hdr.Size; left > 0; {
+		chunk := u.buf[:min(left, int64(len(u.buf)))]
+		if _, err := io.ReadFull(body, chunk); err != nil {
+			return formatError(unexpected(err))
 		}
-		return formatError(err)
+		if err := writeAll(fd, chunk); err != nil {
+			return err
+		}
+		left -= int64(len(chunk))
 	}
-	if n != hdr.Size {
-		return formatError(io.ErrUnexpectedEOF)
-	}
-	fd := int(f.Fd())
-	if err := u.setAccess(fd, u.opts.Modes.file(hdr.Mode)); err != nil {
+	if err := u.setAccess(fd, u.opts.Modes.file(hdr.Mode)); err != nil || u.opts.Links == LinksRefused {
 		return err
 	}
 	s, err := fstat(fd)
@@ -71,13 +65,11 @@ func (u *unpacker) fill(f *os.File, hdr *tar.Header, body io.Reader) error {
 // symlink makes a symlink, or replaces one. The target is data: it is not looked at.
 func (u *unpacker) symlink(to place, hdr *tar.Header) error {
 	target := hdr.Linkname
-	switch {
-	case u.opts.Links == LinksRefused:
+	if u.opts.Links == LinksRefused {
 		return ErrLink
-	case target == "" || strings.IndexByte(target, 0) >= 0:
-		return fmt.Errorf("%w: a symlink to %s", ErrName, quote(target))
-	case len(target) > min(u.opts.Limits.NameBytes, maxTarget):
-		return fmt.Errorf("%w: a link target of %d bytes", ErrLimit, len(target))
+	}
+	if err := checkTarget(target, u.opts.Limits); err != nil {
+		return err
 	}
 	err := unix.Symlinkat(target, to.fd, to.name)
 	if err == unix.EEXIST {

@@ -8,6 +8,7 @@ type Limits struct {
 	Bytes     int64 // of all files together, as they would be written: 10 GiB
 	NameBytes int   // of one name or link target: 4,096
 	Depth     int   // parts of one name: 256
+	Ratio     int64 // bytes a decompressor may give for each that it takes: 200; see ratioGrace
 }
 
 // maxDirBytes bounds the names of the directories of one archive together, in
@@ -20,16 +21,17 @@ func (l Limits) withDefaults() Limits {
 		Bytes:     cmp.Or(l.Bytes, 10<<30),
 		NameBytes: cmp.Or(l.NameBytes, 4096),
 		Depth:     cmp.Or(l.Depth, 256),
+		Ratio:     cmp.Or(l.Ratio, 200),
 	}
 }
 
-// Formats says which bytes Unpack takes for an archive.
+// Formats says which bytes Unpack and Repack take for an archive.
 type Formats int
 
 // Formats.
 const (
 	TarOnly       Formats = iota // not compressed
-	TarCompressed                // plain, or under gzip, bzip2 or xz, whichever it turns out to be
+	TarCompressed                // plain, or under gzip, bzip2, xz or zstd, whichever it turns out to be
 )
 
 // Links says what becomes of links in an archive.
@@ -93,17 +95,37 @@ type UnpackOptions struct {
 	Specials Specials
 	Modes    Modes
 	Owner    *Owner // nil: that of the process; what the archive says never counts
+	Names    Names
 	Limits   Limits
 }
 
-// PackOptions say what a tree may hold. With the zero value a device, FIFO or
-// socket in it is an error.
+// PackOptions say what a tree may hold and what of it is wanted. With the zero
+// value all is, and a device, FIFO or socket in it is an error.
 type PackOptions struct {
 	Specials Specials
 	Limits   Limits
+	// Skip leaves a member out, and all below it, by its name in the archive (without
+	// a slash at the end). What is left out is not opened and does not count.
+	Skip func(path string, info Info) bool
+	// Only says of each file and symlink whether it is written. Directories always are.
+	Only func(path string, info Info) bool
+	// Seen is told what has been written so far, after each member.
+	Seen func(Counts)
 }
 
-// Counts is what Unpack made or Pack wrote.
+// RepackOptions say what an archive may hold and what of it is wanted.
+type RepackOptions struct {
+	Formats  Formats
+	Specials Specials
+	Limits   Limits
+	// Skip leaves a member out, by its clean name, and all below it if it is a
+	// directory; it is asked about directories that the archive only implies, too.
+	Skip func(name string, dir bool) bool
+	// Seen is told what has been written so far, after each member.
+	Seen func(Counts)
+}
+
+// Counts is what Unpack made, Pack and Repack wrote, or Index saw.
 type Counts struct {
 	Entries int   // members: files, directories and links
 	Bytes   int64 // of files, as long as they are when unpacked; a hard link adds none

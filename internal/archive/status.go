@@ -24,7 +24,14 @@ type Info struct {
 	Kind    Kind
 	Mode    fs.FileMode // permission bits only
 	Size    int64       // bytes: of a file its length, of a symlink that of its target, else 0
-	ModTime time.Time
+	ModTime time.Time   // whole seconds, as archives carry it
+	Target  string      // of a symlink; only Walk fills it
+
+	Bits          uint32 // the twelve bits of chmod(2)
+	Links         uint64 // names it has
+	Device, Inode uint64 // together they tell it from all others
+	ModTimeNS     int64  // nanoseconds since 1970, as is the next
+	ChangeTimeNS  int64  // of the inode; no user can set it, so it tells a change that ModTime hides
 }
 
 // inode tells one file from all others that exist at the same time.
@@ -38,6 +45,8 @@ type status struct {
 	links uint64
 	mtime time.Time // whole seconds
 	id    inode
+
+	modified, changed int64 // nanoseconds since 1970
 }
 
 func fstat(fd int) (status, error) {
@@ -56,6 +65,9 @@ func newStatus(st *unix.Stat_t) status {
 		links: uint64(st.Nlink),
 		mtime: time.Unix(seconds, 0),
 		id:    inode{dev: uint64(st.Dev), ino: st.Ino},
+
+		modified: st.Mtim.Nano(),
+		changed:  st.Ctim.Nano(),
 	}
 	switch uint32(st.Mode) & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -69,5 +81,8 @@ func newStatus(st *unix.Stat_t) status {
 }
 
 func (s status) info(name string) Info {
-	return Info{Name: name, Kind: s.kind, Mode: fs.FileMode(s.mode & 0o777), Size: s.size, ModTime: s.mtime}
+	return Info{
+		Name: name, Kind: s.kind, Mode: fs.FileMode(s.mode & 0o777), Size: s.size, ModTime: s.mtime,
+		Bits: s.mode, Links: s.links, Device: s.id.dev, Inode: s.id.ino, ModTimeNS: s.modified, ChangeTimeNS: s.changed,
+	}
 }

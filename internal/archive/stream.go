@@ -2,10 +2,7 @@ package archive
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +12,7 @@ import (
 
 const (
 	bufferSize = 64 << 10
+	copySize   = 256 << 10 // of content that is read at once
 	// maxHeader bounds the bytes that describe one member. The extended headers,
 	// long names and sparse maps that archive/tar takes are 1 MiB each.
 	maxHeader = 4 << 20
@@ -33,41 +31,15 @@ type stream struct {
 	tar   *tar.Reader
 }
 
-func newStream(ctx context.Context, r io.Reader, formats Formats) (*stream, error) {
+func newStream(ctx context.Context, r io.Reader, formats Formats, limits Limits) (*stream, error) {
 	// Checked below the decompressor too, which may read much before it has a byte.
-	plain, err := decompress(&meter{stopped: ctx.Err, r: r, left: math.MaxInt64}, formats)
+	in := &meter{stopped: ctx.Err, r: r, left: math.MaxInt64}
+	plain, err := decompress(in, formats, limits.Ratio)
 	if err != nil {
 		return nil, formatError(err)
 	}
 	m := &meter{stopped: ctx.Err, r: plain}
 	return &stream{meter: m, tar: tar.NewReader(m)}, nil
-}
-
-// decompress looks at the first bytes and undoes what they announce.
-func decompress(r io.Reader, formats Formats) (io.Reader, error) {
-	in := bufio.NewReaderSize(r, bufferSize)
-	if formats == TarOnly {
-		return in, nil
-	}
-	magic, err := in.Peek(6)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	var out io.Reader
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		out, err = gzip.NewReader(in)
-	case bytes.HasPrefix(magic, []byte("BZh")):
-		out, err = bzip2.NewReader(in), nil
-	case bytes.HasPrefix(magic, xzMagic):
-		out, err = newXZReader(in)
-	default:
-		return in, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return bufio.NewReaderSize(out, bufferSize), nil
 }
 
 // next returns the next member, or io.EOF after a proper end. The body of the
@@ -124,6 +96,7 @@ type meter struct {
 	stopped  func() error // an error once the work should end
 	r        io.Reader
 	left     int64
+	taken    int64 // bytes in all
 	zeros    int64
 	counting bool
 }
@@ -141,6 +114,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.r.Read(p[:min(int64(len(p)), m.left)])
 	m.left -= int64(n)
+	m.taken += int64(n)
 	if m.counting {
 		last := len(bytes.TrimRight(p[:n], "\x00"))
 		if last > 0 {

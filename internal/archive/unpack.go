@@ -37,9 +37,14 @@ func Unpack(ctx context.Context, r io.Reader, root *Root, opts UnpackOptions) (C
 		opts: opts,
 		dirs: make(map[string]dirState),
 		made: make(map[inode]struct{}),
-		buf:  make([]byte, bufferSize),
+		buf:  make([]byte, copySize),
+		at:   root.dir(),
 	}
-	s, err := newStream(ctx, r, opts.Formats)
+	if opts.Names.fresh != nil {
+		u.judge = opts.Names.fresh()
+	}
+	defer u.leave()
+	s, err := newStream(ctx, r, opts.Formats, opts.Limits)
 	if err != nil {
 		return u.counts, err
 	}
@@ -57,6 +62,9 @@ type unpacker struct {
 	dirs     map[string]dirState // by clean name: what they get at the end
 	dirBytes int                 // of the keys of dirs
 	made     map[inode]struct{}  // files of this archive, which hard links may name
+	judge    nameJudge           // nil: every name will do
+	at       dir                 // parent of the last member
+	atPath   string              // its clean name; "" is the root, which is at no cost
 	buf      []byte
 }
 
@@ -105,7 +113,10 @@ type place struct {
 }
 
 func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
-	parts, err := memberParts(hdr.Name, u.opts.Limits)
+	path, err := cleanName(hdr.Name, u.opts.Limits)
+	if err == nil && u.judge != nil {
+		err = u.judge(path)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,13 +127,11 @@ func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
 		u.counts.Skipped++
 		return nil
 	}
-	last := len(parts) - 1
-	at, err := u.root.walk(parts[:last], u.parent)
-	if err != nil {
+	parent := parentOf(path)
+	if err := u.enter(parent); err != nil {
 		return err
 	}
-	defer at.close()
-	to := place{dir: at, name: parts[last], path: strings.Join(parts, "/")}
+	to := place{dir: u.at, name: strings.TrimPrefix(path[len(parent):], "/"), path: path}
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
 		err = u.file(to, hdr, body)
@@ -143,6 +152,31 @@ func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
 
 func special(hdr *tar.Header) bool {
 	return hdr.Typeflag == tar.TypeChar || hdr.Typeflag == tar.TypeBlock || hdr.Typeflag == tar.TypeFifo
+}
+
+// enter opens the directory of the next member, unless the last one was there too: it
+// cannot have been replaced by this archive, and where somebody else has moved it
+// there is no name in between that could lead elsewhere.
+func (u *unpacker) enter(path string) error {
+	if path == u.atPath {
+		return nil
+	}
+	u.leave()
+	if path == "" {
+		return nil
+	}
+	at, err := u.root.walk(strings.Split(path, "/"), u.parent)
+	if err != nil {
+		return err
+	}
+	u.at, u.atPath = at, path
+	return nil
+}
+
+// leave closes what enter opened.
+func (u *unpacker) leave() {
+	u.at.close()
+	u.at, u.atPath = u.root.dir(), ""
 }
 
 // parent makes a directory that a name goes through and no member made before.

@@ -285,9 +285,9 @@ func TestUnpackStopsWhenCancelled(t *testing.T) {
 	a := newArena(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	data := strings.NewReader(string(tarball(t, file("a", ""), file("b", strings.Repeat("x", 1<<20)))))
+	data := strings.NewReader(string(tarball(t, file("a", ""), file("b", strings.Repeat("x", 4<<20)))))
 	cancelling := readerFunc(func(p []byte) (int, error) {
-		if data.Len() < 1<<19 {
+		if data.Len() < 1<<21 {
 			cancel()
 		}
 		return data.Read(p)
