@@ -16,8 +16,8 @@ var layers = [][]string{
 	{"internal/sys"},
 	{"internal/fault"},
 	{"internal/archive"},
-	{"internal/store", "internal/wire", "internal/patch"},
-	{"internal/image", "internal/agent"},
+	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source"},
+	{"internal/image", "internal/agent", "internal/config"},
 	{"internal/engine"},
 	{"internal/gvisor", "internal/firecracker", "internal/hostcompat", "gvisor"},
 	{"internal/workspace"},
@@ -59,6 +59,7 @@ var diet = []struct {
 }{
 	{"api", nil, true, "whoever speaks to pyro can use the nouns without its dependencies"},
 	{"internal/version", nil, true, "every binary asks it, the small one too"},
+	{"internal/config", []string{"api", "internal/sys"}, false, "what is configured is known before anything is opened"},
 	{"internal/cli", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
 	{"internal/mcpserver", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
 	{"internal/httpapi", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
