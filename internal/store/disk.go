@@ -7,11 +7,15 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
-// disk is what records and ledgers are written through; the tests have one that
-// loses power.
+// disk is what workspaces are made, written and removed through; the tests have one
+// that loses power.
 type disk interface {
 	// Open opens a file for writing, with the flags of os.OpenFile and mode 0600.
 	Open(path string, flag int) (file, error)
+	// Mkdir makes a directory of mode 0700.
+	Mkdir(path string) error
+	// RemoveTree removes base/name and all below it.
+	RemoveTree(base, name string) error
 	// Rename replaces to by from; it survives a power cut after SyncDir.
 	Rename(from, to string) error
 	// SyncDir makes names in a directory survive a power cut.
@@ -29,6 +33,10 @@ type osDisk struct{}
 func (osDisk) Open(path string, flag int) (file, error) {
 	return os.OpenFile(path, flag|sys.NoFollow, 0o600)
 }
+
+func (osDisk) Mkdir(path string) error { return os.Mkdir(path, 0o700) }
+
+func (osDisk) RemoveTree(base, name string) error { return removeTree(base, name) }
 
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
 

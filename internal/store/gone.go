@@ -120,7 +120,7 @@ func (s *Store) sweepTrash() error {
 func (s *Store) sweepEntry(name string) error {
 	if !strings.HasPrefix(name, sweptPrefix) {
 		swept := sweptPrefix + rand.Text()
-		err := os.Rename(filepath.Join(s.trash(), name), filepath.Join(s.trash(), swept))
+		err := s.disk.Rename(filepath.Join(s.trash(), name), filepath.Join(s.trash(), swept))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -129,7 +129,7 @@ func (s *Store) sweepEntry(name string) error {
 		}
 		name = swept
 	}
-	return removeTree(s.trash(), name)
+	return s.disk.RemoveTree(s.trash(), name)
 }
 
 func (s *Store) sweepHistory() error {

@@ -29,7 +29,7 @@ const (
 	KindDir     Kind = "dir"     // Path, a tree to remove
 	KindFile    Kind = "file"    // Path, a file or socket to remove
 	KindCgroup  Kind = "cgroup"  // Path, a directory below /sys/fs/cgroup: its members are killed first
-	KindProcess Kind = "process" // PID and Start
+	KindProcess Kind = "process" // PID and Start; all that came from it is killed with it
 	KindUID     Kind = "uid"     // Path, the entry that reserves a user id
 )
 
@@ -172,11 +172,14 @@ func (l *Ledger) forget() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = false
-	err := os.Truncate(l.path, 0)
+	f, err := l.disk.Open(l.path, os.O_WRONLY|os.O_TRUNC)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // readLedger returns the entries of a ledger in order, none if there is no file.

@@ -104,13 +104,13 @@ func (w *Workspace) free(ctx context.Context, r Resource) error {
 	return nil
 }
 
-// endProcess kills a process and waits until it has ended. This process itself is
-// none that a sandbox could have left.
+// endProcess kills a process with all that came from it, and waits until it has
+// ended. This process itself is none that a sandbox could have left.
 func endProcess(ctx context.Context, p sys.Process) error {
 	if p.PID == os.Getpid() {
 		return nil
 	}
-	if err := p.Kill(); err != nil {
+	if err := p.KillTree(time.Now().Add(killWait)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, killWait, errors.New("it was killed but does not end"))

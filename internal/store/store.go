@@ -163,6 +163,10 @@ func (s *Store) SandboxDir(id string) string {
 	return filepath.Join(s.dirs.Sandbox, id)
 }
 
+// Path is the directory of a workspace in the state. Readers find there what its
+// supervisor keeps for them; nobody else writes to it.
+func (s *Store) Path(id string) string { return s.path(id) }
+
 func (s *Store) workspaces() string      { return filepath.Join(s.dirs.State, "workspaces") }
 func (s *Store) trash() string           { return filepath.Join(s.dirs.State, "trash") }
 func (s *Store) goneDir() string         { return filepath.Join(s.dirs.State, "gone") }

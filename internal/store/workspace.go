@@ -67,7 +67,7 @@ func (s *Store) create(id string, survive durability) (*Workspace, error) {
 // A rename onto a directory fails unless that is empty, which none of ours ever is.
 func (s *Store) stage(id string, survive durability) (_ *sys.Lock, err error) {
 	dir := filepath.Join(s.trash(), id+"-"+rand.Text())
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := s.disk.Mkdir(dir); err != nil {
 		return nil, err
 	}
 	var lock *sys.Lock
@@ -85,7 +85,7 @@ func (s *Store) stage(id string, survive durability) (_ *sys.Lock, err error) {
 		return nil, err
 	}
 	fault.Hit("create-locked")
-	switch err := os.Rename(dir, s.path(id)); {
+	switch err := s.disk.Rename(dir, s.path(id)); {
 	case sys.IsNotEmpty(err):
 		return nil, &api.Error{Kind: api.Exists, Err: fmt.Errorf("workspace %s exists", id)}
 	case err != nil:
@@ -100,16 +100,17 @@ func (s *Store) stage(id string, survive durability) (_ *sys.Lock, err error) {
 
 // fill puts lock and ledger into a new directory and takes the lock.
 func (s *Store) fill(dir string, survive durability) (*sys.Lock, error) {
-	contents := map[string]string{lockName: "", ledgerName: ""}
 	if survive == processDeath {
 		boot, err := s.boot()
+		if err == nil {
+			err = write(s.disk, filepath.Join(dir, bootName), os.O_EXCL, []byte(boot), survive)
+		}
 		if err != nil {
 			return nil, err
 		}
-		contents[bootName] = boot
 	}
-	for name, data := range contents {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+	for _, name := range []string{ledgerName, lockName} { // empty: there is nothing to sync
+		if err := write(s.disk, filepath.Join(dir, name), os.O_EXCL, nil, processDeath); err != nil {
 			return nil, err
 		}
 	}
@@ -229,7 +230,7 @@ func (w *Workspace) discard() error {
 			return err
 		}
 	}
-	if err := removeTree(w.store.trash(), filepath.Base(w.trash)); err != nil {
+	if err := w.store.disk.RemoveTree(w.store.trash(), filepath.Base(w.trash)); err != nil {
 		return err
 	}
 	fault.Hit("remove-emptied")

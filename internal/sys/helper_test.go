@@ -68,6 +68,8 @@ func play(part string) error {
 		return err
 	case "adopt":
 		return adopt(out)
+	case "tree":
+		return tree(out)
 	case "orphan": // leaves a child behind
 		_, err := startHelper("wait", nil)
 		return err
