@@ -19,14 +19,19 @@ import (
 // How long a supervisor may take, and how much it may say. It is a process of ours,
 // but one that speaks of what a guest did.
 const (
-	dialTime   = 5 * time.Second
-	answerTime = 10 * time.Second // to what it knows by itself
-	deleteTime = 5 * time.Second  // then the supervisor is ended, and we do it ourselves
-	execMargin = 30 * time.Second // beyond a command's own timeout
+	dialTime    = 5 * time.Second
+	answerTime  = 10 * time.Second // to what it knows by itself
+	deleteTime  = 5 * time.Second  // then the supervisor is ended, and we do it ourselves
+	logsTime    = time.Minute
+	saveTime    = 11 * time.Minute // a whole disk
+	treeTime    = 24 * time.Hour   // it goes on or is given up piece by piece
+	compareTime = 5 * time.Minute
+	execMargin  = 30 * time.Second // beyond a command's own timeout
 
 	maxHead    = 64 << 10
 	maxReply   = 1 << 20
 	maxCapture = 64 << 20 // two streams of 8 MiB, each byte escaped at the worst
+	maxLogs    = 512 << 20
 )
 
 // errAbsent is in the chain where nobody listens on a workspace's socket: it is
@@ -67,13 +72,18 @@ type question struct {
 	op     string // for errors
 	method string
 	path   string
-	body   []byte // JSON; nil: none
+	body   []byte    // JSON; nil: none
+	stream io.Reader // instead of body
 	within time.Duration
 	limit  int64 // of the answer, in bytes
 }
 
 func (q question) request(ctx context.Context) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, q.method, "http://pyro"+q.path, bytes.NewReader(q.body))
+	body := q.stream
+	if body == nil {
+		body = bytes.NewReader(q.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, "http://pyro"+q.path, body)
 	if err != nil {
 		return nil, err
 	}

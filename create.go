@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/source"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -18,8 +20,13 @@ type CreateOptions struct {
 	VCPUs         int
 	MemMiB        int
 	DiskMiB       int           // size of the writable layer
-	TTL           time.Duration // how long it lives, rounded up to whole seconds
+	TTL           time.Duration // how long it lives, rounded up to whole seconds; 0: as the machine's configuration says
+	NoExpiry      bool          // it lives until it is deleted, where the configuration allows that; TTL is not looked at
 	NetworkPolicy string        // api.NetworkOff and so on
+
+	Idle   time.Duration // without use for so long it is stopped; rounded up to whole seconds, 0: never
+	Engine string        // such as gvisor; empty: the best one that works
+	Seed   *Source       // what is put into /workspace; nil: nothing
 
 	// AllowHostCompat is consent, for this call, to run without isolation where no
 	// isolating engine works.
@@ -30,12 +37,20 @@ type CreateOptions struct {
 	OneShot bool
 }
 
-func (o *CreateOptions) request(environment string) api.CreateRequest {
-	return api.CreateRequest{
+func (o *CreateOptions) request(environment string) (api.CreateRequest, error) {
+	r := api.CreateRequest{
 		Environment: environment, Name: o.Name, Labels: o.Labels,
 		VCPUCount: o.VCPUs, MemMiB: o.MemMiB, DiskMiB: o.DiskMiB, TTLSeconds: seconds(o.TTL),
 		NetworkPolicy: o.NetworkPolicy, AllowHostCompat: o.AllowHostCompat,
-	}.WithDefaults()
+		IdleSeconds: seconds(o.Idle), Engine: o.Engine,
+	}
+	if o.TTL < 0 {
+		return r, &api.Error{Kind: api.Invalid, Hint: "use NoExpiry for a workspace without an end", Err: fmt.Errorf("ttl is %v", o.TTL)}
+	}
+	if o.NoExpiry {
+		r.TTLSeconds = api.Forever
+	}
+	return r, r.Check()
 }
 
 // seconds rounds away from zero, so that a short time does not become the default.
@@ -59,12 +74,22 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 	if opts == nil {
 		opts = &CreateOptions{}
 	}
-	launch := workspace.Launch{Kind: workspace.KindWorkspace, Request: opts.request(environment)}
+	request, err := opts.request(environment)
+	if err != nil {
+		return nil, named(opCreate, "", err)
+	}
+	launch := workspace.Launch{Kind: workspace.KindWorkspace, Request: request}
 	if opts.OneShot {
 		launch.Kind, launch.Lease = workspace.KindRun, true
 	}
-	if err := launch.Request.Check(); err != nil {
-		return nil, about(opCreate, "", err)
+	var seed *source.Source
+	if opts.Seed != nil {
+		if seed, err = c.openSource(opts.Seed); err != nil {
+			return nil, named(opCreate, "", err)
+		}
+		path := seed.Path()
+		launch.Request.Seed = &api.Seed{Mode: seed.Mode(), SeedPath: &path, Destination: api.WorkspacePath}
+		launch.PackedAt = api.At(time.Now())
 	}
 	if ctx.Err() != nil {
 		return nil, ended(ctx, opCreate, "")
@@ -74,7 +99,7 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 	if err != nil {
 		return nil, about(opCreate, "", err)
 	}
-	launched, err := s.negotiate(ctx, launch)
+	launched, err := s.negotiate(ctx, opCreate, launch, seed)
 	if err != nil {
 		_ = s.conn.Close()
 		return nil, err

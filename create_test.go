@@ -41,7 +41,7 @@ func TestCreateAndDelete(t *testing.T) {
 	}
 	want := workspace.Launch{Kind: workspace.KindWorkspace, Request: api.CreateRequest{
 		Environment: "host", Name: "n", Labels: map[string]string{"k": "v"}, VCPUCount: 2, MemMiB: 512, DiskMiB: 128,
-		TTLSeconds: 61, AllowHostCompat: true, NetworkPolicy: api.NetworkOff,
+		TTLSeconds: 61, AllowHostCompat: true,
 	}}
 	if diff := cmp.Diff(want, launch); diff != "" {
 		t.Errorf("launch (-want +got):\n%s", diff)
@@ -143,7 +143,7 @@ func TestCreateStartsNothing(t *testing.T) {
 		"without an environment":        {t.Context(), "", CreateOptions{}, "", api.Invalid},
 		"with too little memory":        {t.Context(), "host", CreateOptions{MemMiB: 1}, "", api.Invalid},
 		"with a negative time to live":  {t.Context(), "host", CreateOptions{TTL: -time.Millisecond}, "", api.Invalid},
-		"with a tiny time to live":      {t.Context(), "host", CreateOptions{TTL: time.Millisecond}, "", api.Invalid},
+		"with a seed that is not there": {t.Context(), "host", CreateOptions{Seed: &Source{Path: "/nonexistent"}}, "", api.NotFound},
 		"with a context that has ended": {canceled, "host", CreateOptions{}, "", api.Canceled},
 		"without an executable":         {t.Context(), "host", CreateOptions{}, "/nonexistent/pyro", api.NotFound},
 	} {

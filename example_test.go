@@ -61,7 +61,7 @@ func ExampleClient_List() {
 		return
 	}
 	for _, ws := range list.Workspaces {
-		fmt.Println(ws.WorkspaceID, ws.State, ws.ExpiresAt.Time().Format(time.Kitchen))
+		fmt.Println(ws.WorkspaceID, ws.State, ws.CreatedAt.Time().Format(time.Kitchen))
 	}
 }
 

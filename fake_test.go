@@ -173,7 +173,7 @@ func record(t *testing.T, c *Client, id string, state api.State) *store.Workspac
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = held.Unlock() })
-	launch := workspace.Launch{Kind: workspace.KindWorkspace, Request: api.CreateRequest{Environment: "host"}}
+	launch := workspace.Launch{Kind: workspace.KindWorkspace, Request: api.CreateRequest{Environment: "host"}.WithDefaults(api.DefaultPolicy)}
 	r := workspace.NewRecord(id, launch, engine.Info{Name: "fake"}, time.Now())
 	r.State = state
 	if err := workspace.Write(held, r); err != nil {

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/source"
 	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -89,47 +91,56 @@ func unnamedFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// negotiate says what is wanted and waits for the answer. When ctx ends it tells
-// the supervisor to undo, and waits for that: an answer may still come then. The
-// connection stays open.
-func (s *supervisor) negotiate(ctx context.Context, launch workspace.Launch) (*workspace.Launched, error) {
+// negotiate says what is wanted, sends the seed, and waits for the answer. When ctx
+// ends it tells the supervisor to undo, and waits for that: an answer may still come
+// then. The connection stays open.
+func (s *supervisor) negotiate(ctx context.Context, op string, launch workspace.Launch, seed *source.Source) (*workspace.Launched, error) {
 	defer func() { _ = s.talk.Close() }()
 	_ = s.conn.SetDeadline(time.Now().Add(launchTime))
 	stop := context.AfterFunc(ctx, func() { // does not block
-		_ = s.conn.SetDeadline(time.Now().Add(undoTime))
+		_ = s.conn.SetReadDeadline(time.Now().Add(undoTime))
 		if c, ok := s.conn.(*net.UnixConn); ok {
 			_ = c.CloseWrite()
 		}
 	})
-	launched, err := converse(s.conn, launch)
+	launched, err := s.converse(ctx, launch, seed)
 	if stop() {
 		_ = s.conn.SetDeadline(time.Time{})
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, ended(ctx, opCreate, s.id)
+		return nil, ended(ctx, op, s.id)
 	case err != nil:
-		return nil, s.silent(err)
+		return nil, s.silent(op, err)
 	case launched.Error != nil && ctx.Err() != nil:
-		return nil, ended(ctx, opCreate, s.id)
+		return nil, ended(ctx, op, s.id)
 	case launched.Error != nil:
 		return nil, launched.Error.Err()
 	case launched.Workspace == nil:
-		return nil, about(opCreate, s.id, errors.New("the supervisor's answer names no workspace"))
+		return nil, about(op, s.id, errors.New("the supervisor's answer names no workspace"))
 	}
 	return launched, nil
 }
 
-// converse exchanges one line of JSON for another.
-func converse(conn net.Conn, launch workspace.Launch) (*workspace.Launched, error) {
+// converse exchanges one line of JSON for another, with the seed after the first.
+func (s *supervisor) converse(ctx context.Context, launch workspace.Launch, seed *source.Source) (*workspace.Launched, error) {
 	line, err := json.Marshal(launch)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write(append(line, '\n')); err != nil {
+	if _, err := s.conn.Write(append(line, '\n')); err != nil {
 		return nil, err
 	}
-	line, err = bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadBytes('\n')
+	packing := make(chan struct{})
+	go func() { // ends with the seed, or when the supervisor takes no more of it
+		defer close(packing)
+		if seed != nil {
+			s.sendSeed(ctx, seed)
+		}
+	}()
+	line, err = bufio.NewReader(io.LimitReader(s.conn, maxAnswer)).ReadBytes('\n')
+	_ = s.conn.SetWriteDeadline(time.Unix(1, 0)) // there is an answer; nobody reads on
+	<-packing
 	if err != nil {
 		return nil, err
 	}
@@ -140,9 +151,55 @@ func converse(conn net.Conn, launch workspace.Launch) (*workspace.Launched, erro
 	return &launched, nil
 }
 
+// sendSeed sends the seed. What goes wrong with it is told to the supervisor, which
+// undoes everything and answers with that.
+func (s *supervisor) sendSeed(ctx context.Context, seed *source.Source) {
+	out := bufio.NewWriterSize(seedFrames{ctx, s.conn}, seedPiece)
+	counts, err := seed.Pack(ctx, out)
+	if err == nil {
+		err = out.Flush()
+	}
+	last, said := wire.FrameEnd, any(workspace.Seeded{Skipped: counts.Skipped})
+	if err != nil {
+		last, said = wire.FrameFail, api.ReplyTo(err)
+	}
+	payload, err := json.Marshal(said)
+	if err == nil {
+		_ = wire.WriteFrame(s.conn, last, payload)
+	}
+}
+
+// seedPiece is how much of a seed goes into a frame, in bytes.
+const seedPiece = 256 << 10
+
+// seedFrames puts what is written to it into frames. As long as it goes on it may
+// take as long as it likes.
+type seedFrames struct {
+	ctx  context.Context
+	conn net.Conn
+}
+
+// Write implements io.Writer.
+func (f seedFrames) Write(p []byte) (int, error) {
+	if f.ctx.Err() != nil {
+		return 0, context.Cause(f.ctx)
+	}
+	if err := f.conn.SetDeadline(time.Now().Add(launchTime)); err != nil {
+		return 0, err
+	}
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), wire.MaxFrame)
+		if err := wire.WriteFrame(f.conn, wire.FrameData, rest[:n]); err != nil {
+			return 0, err
+		}
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
 // silent explains why there was no answer, as well as can be told.
-func (s *supervisor) silent(err error) error {
-	e := &api.Error{Kind: api.Internal, Op: opCreate, ID: s.id, Hint: "`pyro doctor` shows what is missing", Err: err}
+func (s *supervisor) silent(op string, err error) error {
+	e := &api.Error{Kind: api.Internal, Op: op, ID: s.id, Hint: "`pyro doctor` shows what is missing", Err: err}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		e.Kind, e.Err = api.Timeout, fmt.Errorf("no answer from the supervisor within %v", launchTime)
 		return e

@@ -20,6 +20,7 @@ import (
 type Workspace struct {
 	id      string
 	seen    *api.Workspace
+	client  *Client
 	store   *store.Store
 	control *control
 	lease   net.Conn // while it is open, a one-shot workspace lives; nil for others
@@ -30,7 +31,7 @@ const controlSocket = "control.sock"
 
 func (c *Client) attach(id string, seen *api.Workspace) *Workspace {
 	socket := filepath.Join(c.store.RunDir(id), controlSocket)
-	return &Workspace{id: id, seen: seen, store: c.store, control: newControl(id, socket)}
+	return &Workspace{id: id, seen: seen, client: c, store: c.store, control: newControl(id, socket)}
 }
 
 // ID returns the id, 12 lower-case hex digits.
@@ -96,7 +97,11 @@ func (w *Workspace) explain(ctx context.Context, op string, err error) error {
 	if now.Reason != nil {
 		cause = fmt.Errorf("%w: %s", cause, *now.Reason)
 	}
-	return &api.Error{Kind: api.Conflict, Op: op, ID: w.id, Hint: statusHint(w.id), Err: cause}
+	hint := statusHint(w.id)
+	if now.State == api.StateStopped {
+		hint = "`pyro workspace start " + w.id + "` starts it again"
+	}
+	return &api.Error{Kind: api.Conflict, Op: op, ID: w.id, Hint: hint, Err: cause}
 }
 
 // How long Delete puts up with a workspace that is neither running nor free: its

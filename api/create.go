@@ -26,6 +26,10 @@ const (
 	DefaultTimeoutSeconds = 30
 )
 
+// maxSeconds is a hundred years: times beyond it mean nothing, and far below it
+// nothing overflows.
+const maxSeconds = 100 * 365 * 24 * 60 * 60
+
 // maxEnvironment is the longest name of an environment, in bytes.
 const maxEnvironment = 1024
 
@@ -47,10 +51,26 @@ type CreateRequest struct {
 	AllowHostCompat bool              `json:"allow_host_compat,omitempty"`
 	Name            string            `json:"name,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
+
+	// IdleSeconds stops the workspace, with its disk saved, when nothing was done in
+	// it for so long; 0 means never.
+	IdleSeconds int `json:"idle_seconds,omitempty"`
+
+	// Engine is that which runs it, such as gvisor; empty: the best one that works
+	// here. EngineHostCompat needs AllowHostCompat too.
+	Engine string `json:"engine,omitempty"`
+
+	// Seed is what is put into /workspace before the workspace is ready, and is sent
+	// as an archive after this request; nil: nothing.
+	Seed *Seed `json:"seed,omitempty"`
 }
 
-// WithDefaults returns r with zero values replaced by the defaults.
-func (r CreateRequest) WithDefaults() CreateRequest {
+// EngineHostCompat is the engine that isolates nothing.
+const EngineHostCompat = "host-compat"
+
+// WithDefaults returns r with zero values replaced by the defaults, where they are
+// the machine's to say by those of its policy.
+func (r CreateRequest) WithDefaults(p Policy) CreateRequest {
 	fill := func(v *int, otherwise int) {
 		if *v == 0 {
 			*v = otherwise
@@ -58,8 +78,8 @@ func (r CreateRequest) WithDefaults() CreateRequest {
 	}
 	fill(&r.VCPUCount, DefaultVCPUCount)
 	fill(&r.MemMiB, DefaultMemMiB)
-	fill(&r.DiskMiB, DefaultDiskMiB)
-	fill(&r.TTLSeconds, DefaultTTLSeconds)
+	fill(&r.DiskMiB, p.DiskMiB)
+	fill(&r.TTLSeconds, p.DefaultTTLSeconds)
 	if r.NetworkPolicy == "" {
 		r.NetworkPolicy = NetworkOff
 	}
@@ -67,7 +87,9 @@ func (r CreateRequest) WithDefaults() CreateRequest {
 }
 
 // Check returns an Invalid error that names the first field outside its limits,
-// with the value and the limit. Call it on what WithDefaults returned.
+// with the value and the limit. Zero values are the defaults and always allowed. The
+// time to live has no limits of its own here: they are those of the machine that the
+// workspace is made on, see Policy.
 func (r CreateRequest) Check() error {
 	if r.Environment == "" {
 		return invalid("environment", "must not be empty", "name one, for example host")
@@ -84,14 +106,14 @@ func (r CreateRequest) Check() error {
 		{"vcpu_count", r.VCPUCount, MinVCPUCount, MaxVCPUCount, ""},
 		{"mem_mib", r.MemMiB, MinMemMiB, MaxMemMiB, " MiB"},
 		{"disk_mib", r.DiskMiB, MinDiskMiB, MaxDiskMiB, " MiB"},
-		{"ttl_seconds", r.TTLSeconds, MinTTLSeconds, MaxTTLSeconds, " seconds"},
+		{"idle_seconds", r.IdleSeconds, 0, maxSeconds, " seconds"},
 	} {
-		if f.value < f.low || f.value > f.high {
+		if f.value != 0 && (f.value < f.low || f.value > f.high) {
 			return invalid(f.name, fmt.Sprintf("is %d, allowed are %d to %d%s", f.value, f.low, f.high, f.unitOfHint), "choose a value in that range")
 		}
 	}
 	switch r.NetworkPolicy {
-	case NetworkOff, NetworkEgress, NetworkEgressPublishedPorts:
+	case "", NetworkOff, NetworkEgress, NetworkEgressPublishedPorts:
 	default:
 		return invalid("network_policy", fmt.Sprintf("is %q, allowed are %s, %s and %s", clip(r.NetworkPolicy), NetworkOff, NetworkEgress, NetworkEgressPublishedPorts), "use off")
 	}

@@ -10,6 +10,33 @@ type Doctor struct {
 	Networking DoctorNetworking `json:"networking"`
 	Runtime    *DoctorRuntime   `json:"runtime"` // null where no engine runs
 	Engines    []DoctorEngine   `json:"engines"` // in order of preference
+	Checks     []DoctorCheck    `json:"checks"`  // all that was looked at
+	Fixed      []string         `json:"fixed"`   // what this call has put right, where it was asked to
+}
+
+// DoctorCheck is one thing that was looked at.
+type DoctorCheck struct {
+	Name     string      `json:"name"`
+	Result   CheckResult `json:"result"`
+	Reason   string      `json:"reason"`    // what was found, never empty
+	NextStep *string     `json:"next_step"` // what to do about it; null where nothing is to be done
+}
+
+// CheckResult is how a check came out.
+type CheckResult string
+
+// The results of a check.
+const (
+	CheckOK   CheckResult = "ok"
+	CheckWarn CheckResult = "warn" // it works, but less well than it could, or not for long
+	CheckFail CheckResult = "fail" // what needs it does not work
+	CheckSkip CheckResult = "skip" // something else has to be put right first
+)
+
+// DoctorRequest is what doctor is asked for.
+type DoctorRequest struct {
+	Environment string // looks whether this one can be used, too; empty: none
+	Fix         bool   // frees what was left over
 }
 
 // DoctorKVM is the state of /dev/kvm for the calling user.
@@ -58,9 +85,15 @@ type DoctorCapabilities struct {
 
 // DoctorEngine is one engine on this machine.
 type DoctorEngine struct {
-	Name      string   `json:"name"`
-	Available bool     `json:"available"`
-	Why       *string  `json:"why"`     // the step that failed; null where available
-	Hint      *string  `json:"hint"`    // what to do about it
-	Weakens   []string `json:"weakens"` // what is weaker here than it could be, each a sentence
+	Name      string `json:"name"`
+	Available bool   `json:"available"`
+	Isolation string `json:"isolation"` // sentry, microvm or none
+
+	// NeedsConsent says that it is used for no call that does not ask for it: it
+	// isolates nothing.
+	NeedsConsent bool `json:"needs_consent"`
+
+	Why     *string  `json:"why"`     // the step that failed; null where available
+	Hint    *string  `json:"hint"`    // what to do about it
+	Weakens []string `json:"weakens"` // what is weaker here than it could be, each a sentence
 }

@@ -119,12 +119,12 @@ func TestCreateRequestLimits(t *testing.T) {
 		{"vcpu_count", func(r *CreateRequest, v int) { r.VCPUCount = v }, 1, 8},
 		{"mem_mib", func(r *CreateRequest, v int) { r.MemMiB = v }, 256, 32768},
 		{"disk_mib", func(r *CreateRequest, v int) { r.DiskMiB = v }, 64, 1048576},
-		{"ttl_seconds", func(r *CreateRequest, v int) { r.TTLSeconds = v }, 60, 3600},
+		{"idle_seconds", func(r *CreateRequest, v int) { r.IdleSeconds = v }, 0, 3153600000},
 	} {
 		check := func(v int) error {
 			r := CreateRequest{Environment: "host"}
 			field.set(&r, v)
-			return r.WithDefaults().Check()
+			return r.WithDefaults(DefaultPolicy).Check()
 		}
 		t.Run(field.name, func(t *testing.T) {
 			wantInvalid(t, check(field.low))
@@ -150,17 +150,42 @@ func TestCreateRequestCheck(t *testing.T) {
 		"name":               {CreateRequest{Environment: "host", Name: "\n"}, []string{"name"}},
 		"label":              {CreateRequest{Environment: "host", Labels: map[string]string{"k": ""}}, []string{"label k"}},
 	} {
-		t.Run(name, func(t *testing.T) { wantInvalid(t, test.request.WithDefaults().Check(), test.says...) })
+		t.Run(name, func(t *testing.T) { wantInvalid(t, test.request.WithDefaults(DefaultPolicy).Check(), test.says...) })
 	}
-	t.Run("defaults are not filled in by it", func(t *testing.T) {
-		wantInvalid(t, CreateRequest{Environment: "host"}.Check(), "vcpu_count", "is 0")
+	t.Run("what is left out is allowed", func(t *testing.T) {
+		wantInvalid(t, CreateRequest{Environment: "host"}.Check())
 	})
+}
+
+func TestPolicyCheckTTL(t *testing.T) {
+	long := Policy{MinTTLSeconds: 60, MaxTTLSeconds: Forever}
+	for _, tt := range []struct {
+		policy  Policy
+		seconds int
+		says    []string
+	}{
+		{DefaultPolicy, 60, nil},
+		{DefaultPolicy, 3600, nil},
+		{DefaultPolicy, 59, []string{"ttl_seconds is 59", "60 to 3600"}},
+		{DefaultPolicy, 3601, []string{"ttl_seconds is 3601", "60 to 3600"}},
+		{DefaultPolicy, Forever, []string{"without end", "60 to 3600"}},
+		{DefaultPolicy, -2, []string{"ttl_seconds is -2"}},
+		{DefaultPolicy, 0, []string{"ttl_seconds is 0"}},
+		{long, 59, []string{"is 59", "60 seconds or more"}},
+		{long, 1 << 30, nil},
+		{long, 1 << 60, []string{"ttl_seconds is"}},
+		{long, Forever, nil},
+	} {
+		t.Run(fmt.Sprint(tt.policy.MaxTTLSeconds, "/", tt.seconds), func(t *testing.T) {
+			wantInvalid(t, tt.policy.CheckTTL(tt.seconds), tt.says...)
+		})
+	}
 }
 
 func TestWithDefaults(t *testing.T) {
 	filled := CreateRequest{Environment: "host", VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600, NetworkPolicy: "off"}
 	empty := CreateRequest{Environment: "host"}
-	if diff := cmp.Diff(filled, empty.WithDefaults()); diff != "" {
+	if diff := cmp.Diff(filled, empty.WithDefaults(DefaultPolicy)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if empty.VCPUCount != 0 {
@@ -170,7 +195,7 @@ func TestWithDefaults(t *testing.T) {
 		Environment: "host", VCPUCount: 2, MemMiB: 300, DiskMiB: 65, TTLSeconds: 61, NetworkPolicy: NetworkEgress,
 		AllowHostCompat: true, Name: "n", Labels: map[string]string{"k": "v"},
 	}
-	if diff := cmp.Diff(chosen, chosen.WithDefaults()); diff != "" {
+	if diff := cmp.Diff(chosen, chosen.WithDefaults(DefaultPolicy)); diff != "" {
 		t.Errorf("a chosen value was replaced (-want +got):\n%s", diff)
 	}
 }

@@ -26,7 +26,7 @@ var shapes = []struct {
 	{Workspace{}, `workspace_id name labels environment environment_version vcpu_count mem_mib ttl_seconds created_at
 		last_activity_at expires_at state network_policy network_enabled allow_host_compat guest_ip tap_name execution_mode
 		workspace_path workspace_seed secrets command_count last_command reset_count last_reset_at service_count
-		running_service_count metadata`, `disk_mib reason engine isolation limits agent_socket`},
+		running_service_count metadata`, `disk_mib idle_seconds last_saved_at reason engine isolation limits agent_socket`},
 	{WorkspaceList{}, `count workspaces`, ``},
 	{WorkspaceSummary{}, `workspace_id name labels environment state created_at last_activity_at expires_at command_count
 		service_count running_service_count`, `reason`},
@@ -39,20 +39,37 @@ var shapes = []struct {
 	},
 	{VMDelete{}, `vm_id deleted reason`, ``},
 	{WorkspaceDelete{}, `workspace_id deleted reason`, ``},
-	{Seed{}, `mode seed_path destination entry_count bytes_written`, ``},
+	{Seed{}, `mode seed_path destination entry_count bytes_written`, `skipped_count`},
 	{Secret{}, `name source_kind`, ``},
 	{LastCommand{}, `sequence command cwd exit_code duration_ms execution_mode`, ``},
-	{Doctor{}, `platform runtime_ok issues kvm networking runtime`, `engines`},
+	{Doctor{}, `platform runtime_ok issues kvm networking runtime`, `engines checks fixed`},
+	{DoctorCheck{}, ``, `name result reason next_step`},
 	{DoctorKVM{}, `exists readable writable`, ``},
 	{DoctorNetworking{}, `enabled_by_default tun_available ip_binary nft_binary iptables_binary ip_forward_enabled`, ``},
 	{DoctorRuntime{}, `bundle_root manifest_path firecracker_bin jailer_bin guest_agent_path guest_init_path artifacts_dir
 		artifacts_present notice_path bundle_version component_versions capabilities catalog_version cache_dir`, ``},
 	{DoctorCapabilities{}, `supports_vm_boot supports_guest_exec supports_guest_network reason`, ``},
-	{DoctorEngine{}, ``, `name available why hint weakens`},
+	{DoctorEngine{}, ``, `name available isolation needs_consent why hint weakens`},
+	{Config{}, ``, `path exists settings`},
+	{Setting{}, ``, `key value source variable default allowed description`},
 	{ErrorReply{}, `ok error`, `kind hint`},
 	{Hello{}, ``, `version api capabilities`},
 	{Limits{}, ``, `enforced why`},
-	{CreateRequest{}, ``, `environment vcpu_count mem_mib disk_mib ttl_seconds network_policy allow_host_compat name labels`},
+	{CreateRequest{}, ``, `environment vcpu_count mem_mib disk_mib ttl_seconds network_policy allow_host_compat name labels
+		idle_seconds engine seed`},
+	{UpdateRequest{}, ``, `name clear_name labels clear_labels ttl_seconds`},
+	{StopRequest{}, ``, `discard`},
+	{StartRequest{}, ``, `allow_host_compat previous`},
+	{
+		LogEntry{},
+		`sequence command cwd exit_code duration_ms execution_mode stdout stderr stdout_file stderr_file recorded_at`,
+		`stdout_truncated stderr_truncated reason`,
+	},
+	{WorkspaceLogs{}, `workspace_id count entries`, ``},
+	{Sync{}, `workspace_id execution_mode workspace_sync`, ``},
+	{SyncCounts{}, `mode source_path destination entry_count bytes_written`, `unchanged_count skipped_count`},
+	{SyncCompare{}, ``, `count needed last_push`},
+	{Policy{}, ``, `capacity default_ttl_seconds min_ttl_seconds max_ttl_seconds disk_mib`},
 	{ExecRequest{}, ``, `argv command cwd env timeout_seconds stdin`},
 }
 
@@ -84,8 +101,9 @@ func TestFieldsAreNeverLeftOut(t *testing.T) {
 			if err := json.Unmarshal([]byte(encode(t, s.value)), &fields); err != nil {
 				t.Fatal(err)
 			}
-			if len(fields) != typ.NumField() {
-				t.Errorf("an empty one has the fields %q, want %d", slices.Sorted(maps.Keys(fields)), typ.NumField())
+			embedded := func(f reflect.StructField) bool { return f.Anonymous }
+			if want := len(slices.DeleteFunc(reflect.VisibleFields(typ), embedded)); len(fields) != want {
+				t.Errorf("an empty one has the fields %q, want %d", slices.Sorted(maps.Keys(fields)), want)
 			}
 		})
 	}
@@ -144,6 +162,8 @@ func filled(typ reflect.Type) reflect.Value {
 		v.SetBool(true)
 	case reflect.Float64:
 		v.SetFloat(1700000000)
+	case reflect.Uint8:
+		v.SetUint(7)
 	default:
 		v.SetInt(7)
 	}

@@ -39,6 +39,7 @@ type Seed struct {
 	Destination  string  `json:"destination"`
 	EntryCount   int     `json:"entry_count"`
 	BytesWritten int64   `json:"bytes_written"`
+	SkippedCount int     `json:"skipped_count"` // special files left out
 }
 
 // Secret names a secret of a workspace; its value is never part of any answer.
@@ -67,10 +68,12 @@ type Workspace struct {
 	VCPUCount           int               `json:"vcpu_count"`
 	MemMiB              int               `json:"mem_mib"`
 	DiskMiB             int               `json:"disk_mib"`
-	TTLSeconds          int               `json:"ttl_seconds"`
+	TTLSeconds          int               `json:"ttl_seconds"` // Forever: it does not expire
+	IdleSeconds         int               `json:"idle_seconds"`
 	CreatedAt           Timestamp         `json:"created_at"`
 	LastActivityAt      Timestamp         `json:"last_activity_at"`
-	ExpiresAt           Timestamp         `json:"expires_at"`
+	ExpiresAt           *Timestamp        `json:"expires_at"`    // null: never
+	LastSavedAt         *Timestamp        `json:"last_saved_at"` // the disk as start would bring it back
 	State               State             `json:"state"`
 	Reason              *string           `json:"reason"` // why it is stopped or broken
 	NetworkPolicy       string            `json:"network_policy"`
@@ -105,7 +108,7 @@ type WorkspaceSummary struct {
 	Reason              *string           `json:"reason"`
 	CreatedAt           Timestamp         `json:"created_at"`
 	LastActivityAt      Timestamp         `json:"last_activity_at"`
-	ExpiresAt           Timestamp         `json:"expires_at"`
+	ExpiresAt           *Timestamp        `json:"expires_at"` // null: never
 	CommandCount        int               `json:"command_count"`
 	ServiceCount        int               `json:"service_count"`
 	RunningServiceCount int               `json:"running_service_count"`

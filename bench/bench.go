@@ -181,7 +181,7 @@ func (b *bench) plain(ctx context.Context) (_ time.Duration, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, held.Remove(context.WithoutCancel(ctx))) }()
-	request := api.CreateRequest{Environment: "host"}.WithDefaults()
+	request := api.CreateRequest{Environment: "host"}.WithDefaults(api.DefaultPolicy)
 	spec, err := workspace.Spec(held, b.store, request, "")
 	if err != nil {
 		return 0, err

@@ -74,7 +74,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PYRO_RUN_DIR", run)
 			env.Setenv("PYRO_LIBDIR", os.Getenv("PYRO_LIBDIR"))
 			env.Setenv("UID", strconv.Itoa(os.Getuid()))
-			env.Defer(func() { nothingLeft(env) })
+			env.Defer(func() { nothingLeft(env, pyro) })
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -162,12 +162,12 @@ func running(pattern string) string {
 
 // nothingLeft deletes what the script left in its list, and then wants nothing of
 // pyro to exist that belongs to its state directory.
-func nothingLeft(env *testscript.Env) {
+func nothingLeft(env *testscript.Env, pyro string) {
 	t := env.T()
 	state := env.Getenv("PYRO_STATE_DIR")
 	ids, _ := filepath.Glob(filepath.Join(state, "workspaces", "*"))
 	for _, path := range ids {
-		cmd := exec.Command("pyro", "workspace", "delete", filepath.Base(path))
+		cmd := exec.Command(pyro, "workspace", "delete", filepath.Base(path))
 		cmd.Env = env.Vars
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Log(fmt.Sprintf("delete %s: %v: %s", path, err, out))

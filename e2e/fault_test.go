@@ -52,7 +52,8 @@ func (p *place) try(t *testing.T, pyro string, args ...string) string {
 }
 
 // life goes through everything that acquires or frees something: a one-shot run, a
-// workspace whose supervisor is killed, the clean-up after it, and its deletion.
+// seeded workspace that is stopped and started, one whose supervisor is killed, the
+// clean-up after it, and its deletion.
 func (p *place) life(t *testing.T, pyro string) {
 	t.Helper()
 	p.try(t, pyro, "run", "host", "--", "true")
@@ -64,8 +65,11 @@ func (p *place) life(t *testing.T, pyro string) {
 	if id != "" {
 		p.try(t, pyro, "workspace", "delete", id)
 	}
-	other := p.try(t, pyro, "workspace", "create", "host", "--id-only")
+	other := p.try(t, pyro, "workspace", "create", "host", "--seed-path", p.project(t), "--id-only")
 	if other != "" {
+		p.try(t, pyro, "workspace", "exec", other, "--", "true")
+		p.try(t, pyro, "workspace", "stop", other)
+		p.try(t, pyro, "workspace", "start", other)
 		p.try(t, pyro, "workspace", "delete", other)
 	}
 }
@@ -130,8 +134,14 @@ func matches(point, name string) bool {
 // traced lives a life without a fault and returns the points it went by.
 func traced(t *testing.T, pyro string) []string {
 	t.Helper()
+	return tracedBy(t, pyro, func(p *place) { p.life(t, pyro) })
+}
+
+// tracedBy returns the points that something goes by.
+func tracedBy(t *testing.T, pyro string, does func(*place)) []string {
+	t.Helper()
 	p := newPlace(t)
-	p.withFault("").life(t, pyro)
+	does(p.withFault(""))
 	p.wantRight(t, pyro)
 	data, err := os.ReadFile(p.at("trace"))
 	if err != nil {

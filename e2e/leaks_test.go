@@ -95,7 +95,7 @@ func (p *place) leaks() []string {
 		left = append(left, found...)
 	}
 	for _, process := range p.processes("") {
-		left = append(left, process.String())
+		left = append(left, process.String()+" "+process.state())
 	}
 	uids, _ := filepath.Glob("/var/lib/pyro/uid/*")
 	for _, entry := range uids {
@@ -165,4 +165,19 @@ func together(n int, call func(int)) {
 		all.Go(func() { call(i) })
 	}
 	all.Wait()
+}
+
+// state is what a process that should be gone does instead.
+func (p process) state() string {
+	var said []string
+	for _, name := range []string{"wchan", "syscall"} {
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/%s", p.pid, name))
+		for _, task := range tasks {
+			text, _ := os.ReadFile(task)
+			said = append(said, strings.TrimSpace(string(text)))
+		}
+	}
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	_, status, _ = bytes.Cut(status, []byte(") "))
+	return fmt.Sprintf("%.1s %q", status, said)
 }

@@ -25,6 +25,7 @@ func run() int {
 	return cli.Run(context.Background(), cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Signals: signals, Version: version.String(), Doctor: local.Doctor,
+		Config: cli.Configuration{Show: local.Config, Path: local.ConfigPath, Init: local.InitConfig},
 	})
 }
 

@@ -46,6 +46,12 @@ type Config struct {
 	// stay /workspace/…; this is for agents that do not own their machine.
 	Workspace string
 
+	// Staging is the directory in which pushed trees are put together, on the file
+	// system of Workspace and outside it. It is made when it is needed, must belong to
+	// this agent alone, and whatever an earlier agent left in it is removed. The
+	// default lies beside Workspace.
+	Staging string
+
 	// RunDir is the directory that the wire calls /run; secrets lie in it.
 	RunDir string
 
@@ -67,6 +73,12 @@ type Config struct {
 	// Init says that this process reaps for the whole guest, as PID 1 does. Then
 	// nothing else in the process may wait for children.
 	Init bool
+
+	// Shared says that the machine is not the agent's own. Then it becomes the parent of
+	// its orphans and reaps them, as Init says, signals nobody but what descends from
+	// it, and the commands themselves end with it even where it is killed. MemMiB and
+	// PIDs, which are about the whole machine, count as 0.
+	Shared bool
 }
 
 // agent is what all connections share.
@@ -77,14 +89,20 @@ type agent struct {
 	buffers  sync.Pool // *[]byte of pumpSize
 	marks    marks
 	prepare  sync.Once
-	secrets  sync.Mutex // held while they are replaced
+	secrets  sync.Mutex    // held while they are replaced
+	merging  chan struct{} // has room for the one push that changes the workspace
 }
 
 func newAgent(cfg Config) *agent {
 	cfg.Workspace = cmp.Or(cfg.Workspace, wireRoot)
+	root := filepath.Clean(cfg.Workspace)
+	cfg.Staging = cmp.Or(cfg.Staging, filepath.Join(filepath.Dir(root), stagingName+filepath.Base(root)))
 	cfg.RunDir = cmp.Or(cfg.RunDir, "/run")
 	cfg.HeaderTimeout = cmp.Or(cfg.HeaderTimeout, defaultHeaderTimeout)
-	return &agent{cfg: cfg, children: newChildren(cfg.Init), marks: newMarks()}
+	if cfg.Shared {
+		cfg.Init, cfg.MemMiB, cfg.PIDs = true, 0, 0
+	}
+	return &agent{cfg: cfg, children: newChildren(cfg.Init), marks: newMarks(), merging: make(chan struct{}, 1)}
 }
 
 // Serve answers connections of l, each in its own goroutine, until ctx ends or l
@@ -119,6 +137,7 @@ func (a *agent) startDuties() (stop func()) {
 			a.children.reap(ctx, caught)
 		})
 	}
+	duties.Go(a.sweepStages) // ends when it is done
 	if a.cfg.MemMiB > 0 {
 		duties.Go(func() { a.watchMemory(ctx) }) // ends with ctx
 	}

@@ -109,6 +109,20 @@ func (c *children) collect() {
 	}
 }
 
+// signal sends sig to the group of a child that was started as its leader. Where one
+// goroutine does all of the waiting, the status of the child is taken by nobody else
+// meanwhile, so that its number is still its own; after the child's end nothing is sent.
+func (c *children) signal(leader int, sig syscall.Signal) {
+	c.forking.RLock()
+	defer c.forking.RUnlock()
+	c.mu.Lock()
+	_, ours := c.waiting[leader]
+	c.mu.Unlock()
+	if ours || !c.init {
+		_ = syscall.Kill(-leader, sig)
+	}
+}
+
 func wait4(pid int, ws *syscall.WaitStatus, options int) (int, error) {
 	for {
 		got, err := syscall.Wait4(pid, ws, options, nil)

@@ -149,13 +149,14 @@ func (p *process) killAll() {
 	for deadline := time.Now().Add(maxDying); time.Now().Before(deadline); {
 		// The table is read before anybody is killed, while parents still tell
 		// whose children are whose.
-		known = family(tasks(), p.pid, known, marked)
+		list, kill := p.agent.reach()
+		known = family(list, p.pid, known, marked)
 		delete(known, os.Getpid())
 		if len(known) == 0 {
 			return
 		}
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-		killPIDs(slices.Collect(maps.Keys(known)))
+		p.signal(syscall.SIGKILL)
+		kill(slices.Collect(maps.Keys(known)))
 		time.Sleep(wait) // the dead need a moment; what they forked is found next time
 		wait = min(2*wait, 50*time.Millisecond)
 	}

@@ -22,6 +22,12 @@ func (a *agent) handle(ctx context.Context, conn net.Conn, r *bufio.Reader, req 
 		a.stream(ctx, conn, r, req)
 	case *wire.ExportRequest:
 		a.export(ctx, conn, req)
+	case *wire.PushRequest:
+		reply, err := a.push(ctx, conn, r, req)
+		answerTree(conn, reply, err)
+	case *wire.CompareRequest:
+		reply, err := a.compare(conn, r, req)
+		answerTree(conn, reply, err)
 	default:
 		reply, err := a.answer(ctx, conn, r, req)
 		if err != nil {
@@ -58,7 +64,7 @@ func hello() wire.Hello {
 	return wire.Hello{
 		Version:      version.String(),
 		Protocol:     wire.Protocol,
-		Capabilities: []string{wire.ActionStream},
+		Capabilities: []string{wire.ActionStream, wire.ActionPush, wire.ActionCompare},
 	}
 }
 

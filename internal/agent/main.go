@@ -50,7 +50,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	set.IntVar(&o.fd, "fd", -1, "serve the multiplexed socket that is open as descriptor `N`")
 	set.IntVar(&o.config.MemMiB, "mem-mib", 0, "kill the biggest command when the guest uses more than `N` MiB; 0 for never")
 	set.IntVar(&o.config.PIDs, "pids", 0, "let commands start processes while the guest has fewer than `N`; 0 for no limit")
+	set.BoolVar(&o.config.Shared, "shared", false, "signal nothing but descendants, and end all of them before ending: the machine is not the agent's own")
 	set.StringVar(&o.config.Workspace, "workspace", "", "the `directory` called /workspace, if it is another")
+	set.StringVar(&o.config.Staging, "staging", "", "the `directory` of this agent alone in which pushed trees are put together; beside the workspace if empty")
 	set.StringVar(&o.config.RunDir, "run-dir", "", "the `directory` called /run, if it is another")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -62,6 +64,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("give either --listen or --fd")
 	case o.config.MemMiB < 0:
 		return o, fmt.Errorf("--mem-mib is %d, 0 or more is allowed", o.config.MemMiB)
+	case o.config.Shared && (o.config.MemMiB > 0 || o.config.PIDs > 0):
+		return o, errors.New("--shared excludes --mem-mib and --pids, which are about the whole machine")
 	case o.config.PIDs < 0:
 		return o, fmt.Errorf("--pids is %d, 0 or more is allowed", o.config.PIDs)
 	}
@@ -71,6 +75,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 func (o options) serve(ctx context.Context) error {
 	if err := confine(); err != nil {
 		return err
+	}
+	if o.config.Shared {
+		endAll, err := adopt()
+		if err != nil {
+			return err
+		}
+		defer endAll()
 	}
 	if o.fd >= 0 {
 		return ServeControl(ctx, o.fd, o.config)

@@ -22,6 +22,7 @@ const maxDying = 5 * time.Second
 // process is a running command: the leader of a session of its own, and our ends of
 // its pipes.
 type process struct {
+	agent  *agent
 	pid    int
 	mark   string // in its environment and that of its descendants, see family
 	begun  time.Time
@@ -45,7 +46,7 @@ func (a *agent) start(c command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{mark: a.marks.next()}
+	p := &process{agent: a, mark: a.marks.next()}
 	c.env[markName] = p.mark
 	if c.dir != "" {
 		c.env["PWD"] = c.dir
@@ -57,7 +58,7 @@ func (a *agent) start(c command) (*process, error) {
 		return nil, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("start %s: %w", c.argv[0], err)}
 	}
 	attr := &syscall.ProcAttr{
-		Dir: c.dir, Env: pairs(c.env), Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: c.dir, Env: pairs(c.env), Sys: a.attributes(),
 		Files: []uintptr{uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2])},
 	}
 	p.begun = time.Now()
@@ -68,6 +69,17 @@ func (a *agent) start(c command) (*process, error) {
 	}
 	a.running.add(p)
 	return p, nil
+}
+
+// attributes are those of a command: a session of its own, which on a machine that is
+// not the agent's own does not outlive the agent. The kernel holds the leader alone to
+// that, and not even it once it has run a set-user-id program (PR_SET_PDEATHSIG(2const)).
+func (a *agent) attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true}
+	if a.cfg.Shared {
+		attr.Pdeathsig = syscall.SIGKILL
+	}
+	return attr
 }
 
 // fork starts a program and holds it, and all that it starts, to fewer processes than
@@ -215,4 +227,4 @@ func (e ending) note(timeout time.Duration) string {
 }
 
 // signal sends sig to the process group, which may be gone meanwhile.
-func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.pid, sig) }
+func (p *process) signal(sig syscall.Signal) { p.agent.children.signal(p.pid, sig) }

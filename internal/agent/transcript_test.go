@@ -48,6 +48,9 @@ func FuzzHandle(f *testing.F) {
 		`{"action":"export_archive","path":"out"}`,
 		`{"action":"extract_archive","archive_size":1e3}` + "\n" + string(tarOf(f, tarLink, tarThrough)),
 		`{"action":"install_secrets","archive_size":3072}` + "\n" + string(tarOf(f, tarLink, tarThrough)),
+		`{"action":"push_tree"}` + "\n" + frame(f, wire.FrameData, tarOf(f, tarLink, tarThrough)) + frame(f, wire.FrameEnd, nil),
+		`{"action":"push_tree","destination":"out"}` + "\n" + frame(f, wire.FrameData, tarOf(f, tarLink)) + frame(f, wire.FrameEnd, nil),
+		`{"action":"compare_tree"}` + "\n" + frame(f, wire.FrameData, []byte(`{"p":"b3V0L3NlY3JldA==","k":"file"}`)) + frame(f, wire.FrameEnd, nil),
 		`{"action":"open_shell"}`, `[]`, "", "\n", "\xff",
 	} {
 		f.Add([]byte(seed + "\n"))

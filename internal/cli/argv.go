@@ -24,6 +24,7 @@ type option struct {
 	name    string // without dashes
 	short   string // one letter, or empty
 	value   bool   // a value follows
+	yields  bool   // a shortened name that fits another option too is that one's
 	decides bool   // what comes after it does not matter: --help, --version
 }
 
@@ -181,6 +182,9 @@ func (g *grammar) find(word string) (option, error) {
 		case isLong && long != "" && strings.HasPrefix(o.name, long):
 			fits = append(fits, o)
 		}
+	}
+	if older := slices.DeleteFunc(slices.Clone(fits), func(o option) bool { return o.yields }); len(older) > 0 {
+		fits = older
 	}
 	switch len(fits) {
 	case 1:

@@ -38,7 +38,10 @@ type Env struct {
 
 	// Doctor looks at this machine. It is handed in, since it needs the machine
 	// and not only a client.
-	Doctor func(context.Context) (*api.Doctor, error)
+	Doctor func(context.Context, api.DoctorRequest) (*api.Doctor, error)
+
+	// Config is the configuration of this machine, handed in like Doctor.
+	Config Configuration
 }
 
 // Run runs one command line and returns its exit code. Everything that it started

@@ -53,6 +53,13 @@ func (v textValue) String() string     { return *v.value }
 func (v textValue) Type() string       { return v.unit }
 func (v textValue) Set(s string) error { *v.value = s; return nil }
 
+// pathValue is a path on this machine. The shell completes it.
+type pathValue textValue
+
+func (v pathValue) String() string     { return *v.value }
+func (v pathValue) Type() string       { return v.unit }
+func (v pathValue) Set(s string) error { *v.value = s; return nil }
+
 // listValue is any text, and may be given again.
 type listValue struct {
 	values *[]string
@@ -82,19 +89,95 @@ func (v choiceValue) Set(s string) error {
 	return nil
 }
 
+// yieldKey is the annotation of an option that leaves shortened names to others.
+const yieldKey = "yields"
+
+func yield(f *pflag.FlagSet, name string) { _ = f.SetAnnotation(name, yieldKey, nil) }
+
 func (a *app) jsonFlag(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolVar(&a.json, "json", false, "print JSON, also for errors")
 }
 
-// resourceFlags are those that run and workspace create share.
-func resourceFlags(f *pflag.FlagSet, r *api.CreateRequest) {
-	intFlag(f, &r.VCPUCount, "vcpu-count", "N", api.DefaultVCPUCount, "virtual CPUs, %d to %d", api.MinVCPUCount, api.MaxVCPUCount)
-	intFlag(f, &r.MemMiB, "mem-mib", "MIB", api.DefaultMemMiB, "memory, %d to %d MiB", api.MinMemMiB, api.MaxMemMiB)
-	intFlag(f, &r.DiskMiB, "disk-mib", "MIB", api.DefaultDiskMiB, "what may be written to disk, %d to %d MiB", api.MinDiskMiB, api.MaxDiskMiB)
-	intFlag(f, &r.TTLSeconds, "ttl-seconds", "SECONDS", api.DefaultTTLSeconds, "time until it ends by itself, %d to %d seconds", api.MinTTLSeconds, api.MaxTTLSeconds)
+// resourceFlags are those that run and workspace create share. What help shows as a
+// default is not sent: it is the machine's to say, and an engine that limits nothing
+// refuses what was asked for.
+func resourceFlags(cmd *cobra.Command, r *api.CreateRequest, ttl *lifespan) {
+	f := cmd.Flags()
+	intFlag(f, &r.VCPUCount, "vcpu-count", "N", 0, "virtual CPUs, %d to %d", api.MinVCPUCount, api.MaxVCPUCount)
+	intFlag(f, &r.MemMiB, "mem-mib", "MIB", 0, "memory, %d to %d MiB", api.MinMemMiB, api.MaxMemMiB)
+	intFlag(f, &r.DiskMiB, "disk-mib", "MIB", 0, "what may be written to disk, %d to %d MiB", api.MinDiskMiB, api.MaxDiskMiB)
+	for name, usual := range map[string]int{"vcpu-count": api.DefaultVCPUCount, "mem-mib": api.DefaultMemMiB, "disk-mib": api.DefaultDiskMiB} {
+		f.Lookup(name).DefValue = strconv.Itoa(usual)
+	}
+	f.Var(ttl, "ttl-seconds", ttlUsage("time to live"))
+	f.Lookup("ttl-seconds").DefValue = strconv.Itoa(api.DefaultTTLSeconds)
+	f.Var(textValue{&r.Engine, "NAME"}, "engine", "what runs it, gvisor or host-compat; without it the best that works here")
 	f.BoolVar(&r.AllowHostCompat, "allow-host-compat", false, "consent to run without isolation if no isolating engine works")
+	_ = cmd.RegisterFlagCompletionFunc("engine", completeEngine)
 }
+
+// checkZeros refuses a typed 0 where it would mean the default.
+func checkZeros(cmd *cobra.Command, r *api.CreateRequest) error {
+	for _, f := range []struct {
+		name, field      string
+		value, low, high int
+	}{
+		{"vcpu-count", "vcpu_count", r.VCPUCount, api.MinVCPUCount, api.MaxVCPUCount},
+		{"mem-mib", "mem_mib", r.MemMiB, api.MinMemMiB, api.MaxMemMiB},
+		{"disk-mib", "disk_mib", r.DiskMiB, api.MinDiskMiB, api.MaxDiskMiB},
+	} {
+		if f.value == 0 && cmd.Flags().Changed(f.name) {
+			return invalid(fmt.Sprintf("%s is 0, allowed are %d to %d", f.field, f.low, f.high), "choose a value in that range")
+		}
+	}
+	return nil
+}
+
+// lifespan is a time to live: a plain decimal number of seconds, or none. Its range
+// is the machine's business.
+type lifespan struct {
+	given   bool
+	forever bool
+	typed   int
+}
+
+func (l *lifespan) String() string { return "" }
+
+// Type implements pflag.Value.
+func (l *lifespan) Type() string { return "SECONDS" }
+
+// Set implements pflag.Value.
+func (l *lifespan) Set(s string) error {
+	typed := 0
+	if s != "none" {
+		if err := (intValue{value: &typed}).Set(s); err != nil {
+			return err
+		}
+	}
+	*l = lifespan{given: true, forever: typed == 0, typed: typed}
+	return nil
+}
+
+// seconds is the same for a request: 0 where none was given, api.Forever for none.
+// Negative numbers mean something there, so they end here.
+func (l *lifespan) seconds() (int, error) {
+	switch {
+	case l.forever:
+		return api.Forever, nil
+	case l.typed < 0 || l.typed > maxSeconds:
+		return 0, invalid(fmt.Sprintf("ttl_seconds is %d, allowed is 1 or more, or none", l.typed), "choose a value in that range")
+	}
+	return l.typed, nil
+}
+
+// ttlUsage is the help of a time to live: its range is a machine's own.
+func ttlUsage(what string) string {
+	return fmt.Sprintf("%s, %d to %d seconds; more, or none, where configured", what, api.MinTTLSeconds, api.MaxTTLSeconds)
+}
+
+// maxSeconds is how many fit into a time.Duration.
+const maxSeconds = int(1<<63-1) / int(time.Second)
 
 // execution is what run and workspace exec share.
 type execution struct {
@@ -112,11 +195,10 @@ func (e *execution) timeout() time.Duration { return time.Duration(e.timeoutSeco
 
 // check refuses what no sandbox needs to be made for.
 func (e *execution) check(cmd *cobra.Command, operand string) error {
-	const most = int(1<<63-1) / int(time.Second)
 	switch {
 	case len(e.argv) == 0:
 		return invalid("a command is missing", "write it after --: `%s %s -- uname -a`", cmd.CommandPath(), api.Quote([]string{operand}))
-	case e.timeoutSeconds < 1 || e.timeoutSeconds > most:
+	case e.timeoutSeconds < 1 || e.timeoutSeconds > maxSeconds:
 		return invalid(fmt.Sprintf("timeout_seconds is %d, allowed is 1 or more", e.timeoutSeconds), "choose a value in that range")
 	}
 	return nil

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,7 +30,7 @@ func TestGolden(t *testing.T) {
 	for name, c := range map[string]struct {
 		args   []string
 		fake   func(*fakeClient)
-		doctor func(context.Context) (*api.Doctor, error)
+		doctor func(context.Context, api.DoctorRequest) (*api.Doctor, error)
 	}{
 		"version":            {args: []string{"version"}},
 		"version option":     {args: []string{"--version"}},
@@ -66,25 +69,52 @@ func TestGolden(t *testing.T) {
 		"exec missing":       {args: []string{"workspace", "exec"}},
 		"exec no command":    {args: []string{"workspace", "exec", testID}},
 		"exec no time":       {args: []string{"workspace", "exec", testID, "--timeout-seconds", "-1", "--", "true"}},
+		"create seed":        {args: []string{"workspace", "create", "host", "--seed-path", "/src", "--skip-special"}, fake: func(c *fakeClient) { c.status.WorkspaceSeed.SkippedCount = 2 }},
+		"create no seed":     {args: []string{"workspace", "create", "host", "--seed-path", "/nowhere"}, fake: func(c *fakeClient) { c.creating = noSource }},
+		"create exclude":     {args: []string{"workspace", "create", "host", "--exclude", "*.o"}},
+		"create endless":     {args: []string{"workspace", "create", "host", "--ttl-seconds", "none"}, fake: func(c *fakeClient) { c.status = endless() }},
+		"create bad ttl":     {args: []string{"workspace", "create", "host", "--ttl-seconds", "soon"}},
+		"create compat":      {args: []string{"workspace", "create", "host", "--engine", "host-compat", "--allow-host-compat"}, fake: hostCompat},
+		"create compat json": {args: []string{"workspace", "create", "host", "--allow-host-compat", "--json"}, fake: hostCompat},
+		"run compat":         {args: []string{"run", "host", "--allow-host-compat", "id"}, fake: hostCompat},
+		"exec compat":        {args: []string{"workspace", "exec", testID, "id"}, fake: hostCompat},
+		"start compat":       {args: []string{"workspace", "start", testID, "--allow-host-compat"}, fake: hostCompat},
+		"stop":               {args: []string{"workspace", "stop", testID}, fake: func(c *fakeClient) { c.status = stopped() }},
+		"stop json":          {args: []string{"workspace", "stop", testID, "--json"}, fake: func(c *fakeClient) { c.status = stopped() }},
+		"stop refused":       {args: []string{"workspace", "stop", testID, "--json"}, fake: refuses},
+		"stop unknown":       {args: []string{"workspace", "stop", "ffffffffffff"}},
+		"start":              {args: []string{"workspace", "start", testID}},
+		"start json":         {args: []string{"workspace", "start", testID, "--json"}},
+		"start refused":      {args: []string{"workspace", "start", testID}, fake: refuses},
+		"update":             {args: []string{"workspace", "update", testID, "--name", "x"}},
+		"update json":        {args: []string{"workspace", "update", testID, "--clear-name", "--json"}},
+		"update nothing":     {args: []string{"workspace", "update", testID}},
+		"update exclusive":   {args: []string{"workspace", "update", testID, "--name", "x", "--clear-name"}},
+		"update refused":     {args: []string{"workspace", "update", testID, "--name", "x"}, fake: refuses},
+		"logs":               {args: []string{"workspace", "logs", testID}},
+		"logs json":          {args: []string{"workspace", "logs", testID, "--json"}},
+		"logs empty":         {args: []string{"workspace", "logs", testID}, fake: func(c *fakeClient) { c.logs = api.WorkspaceLogs{} }},
+		"logs refused":       {args: []string{"workspace", "logs", testID}, fake: refuses},
+		"push":               {args: []string{"workspace", "sync", "push", testID, "src"}},
+		"push additions":     {args: []string{"workspace", "sync", "push", testID, "src"}, fake: func(c *fakeClient) { c.pushed.UnchangedCount, c.pushed.SkippedCount = 4, 1 }},
+		"push json":          {args: []string{"workspace", "sync", "push", testID, "src", "--json"}},
+		"push refused":       {args: []string{"workspace", "sync", "push", testID, "src"}, fake: refuses},
+		"push missing":       {args: []string{"workspace", "sync", "push", testID}},
+		"sync nothing":       {args: []string{"workspace", "sync"}},
 		"delete":             {args: []string{"workspace", "delete", testID}},
 		"delete json":        {args: []string{"workspace", "delete", testID, "--json"}},
 		"delete unknown":     {args: []string{"workspace", "delete", "ffffffffffff", "--json"}},
 		"doctor":             {args: []string{"doctor"}, doctor: sampleDoctor},
 		"doctor json":        {args: []string{"doctor", "--json"}, doctor: sampleDoctor},
-		"doctor bad machine": {args: []string{"doctor"}, doctor: func(context.Context) (*api.Doctor, error) {
+		"doctor bad machine": {args: []string{"doctor"}, doctor: func(context.Context, api.DoctorRequest) (*api.Doctor, error) {
 			return &api.Doctor{Platform: "darwin-arm64", Issues: []string{"no engine runs on darwin"}}, nil
 		}},
-		"doctor elsewhere":      {args: []string{"doctor", "--platform", "linux-aarch64"}, doctor: sampleDoctor},
-		"unknown command":       {args: []string{"env", "list"}},
-		"unknown subcommand":    {args: []string{"workspace", "sync"}},
-		"help":                  {args: []string{"--help"}},
-		"help run":              {args: []string{"run", "host", "--help", "--nonsense"}},
-		"help workspace":        {args: []string{"help", "workspace"}},
-		"help workspace create": {args: []string{"workspace", "create", "-h"}},
-		"help workspace exec":   {args: []string{"help", "workspace", "exec"}},
-		"help doctor":           {args: []string{"doctor", "--help"}},
-		"help unknown":          {args: []string{"help", "nonsense"}},
-		"completion unknown":    {args: []string{"completion", "tcsh"}},
+		"doctor elsewhere":   {args: []string{"doctor", "--platform", "linux-aarch64"}, doctor: sampleDoctor},
+		"unknown command":    {args: []string{"env", "list"}},
+		"unknown subcommand": {args: []string{"workspace", "nonsense"}},
+		"help anywhere":      {args: []string{"run", "host", "--help", "--nonsense"}},
+		"help unknown":       {args: []string{"help", "nonsense"}},
+		"completion unknown": {args: []string{"completion", "tcsh"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &session{fake: newFake(), doctor: c.doctor}
@@ -99,6 +129,77 @@ func TestGolden(t *testing.T) {
 
 func guest(run func(context.Context, *fakeProcess) (int, error)) func(*fakeClient) {
 	return func(c *fakeClient) { c.guest = run }
+}
+
+// TestHelpPages holds the help of every command.
+func TestHelpPages(t *testing.T) {
+	for _, cmd := range everyCommand((&app{}).tree()) {
+		words := strings.Fields(cmd.CommandPath())[1:]
+		t.Run(strings.Join(slices.Insert(slices.Clone(words), 0, "help"), " "), func(t *testing.T) {
+			s := &session{}
+			if code := s.run(t, append(words, "--help")...); code != 0 || s.err.String() != "" {
+				t.Errorf("exit code %d, stderr %q", code, s.err.String())
+			}
+			golden(t, s.out.String())
+		})
+	}
+}
+
+// TestEveryGoldenIsUsed finds the page of a test that is no more.
+func TestEveryGoldenIsUsed(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source []byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
+	}
+	used := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^\t\t"([^"]+)": `).FindAllSubmatch(source, -1) {
+		used[strings.ReplaceAll(string(m[1]), " ", "_")] = true
+	}
+	for _, cmd := range everyCommand((&app{}).tree()) {
+		used[strings.Join(append([]string{"help"}, strings.Fields(cmd.CommandPath())[1:]...), "_")] = true
+	}
+	pages, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if !used[strings.TrimSuffix(filepath.Base(page), ".golden")] {
+			t.Errorf("%s belongs to no test", page)
+		}
+	}
+}
+
+func hostCompat(c *fakeClient) {
+	c.status.ExecutionMode, c.status.Engine, c.status.Isolation = api.ModeHostCompat, api.EngineHostCompat, "none"
+}
+
+func refuses(c *fakeClient) {
+	c.refusal = &api.Error{Kind: api.Conflict, Op: "workspace", ID: testID, Err: errors.New("is being stopped"), Hint: "wait for it"}
+}
+
+func noSource(context.Context) error {
+	return &api.Error{Kind: api.NotFound, Op: "seed", Err: errors.New("/nowhere does not exist"), Hint: "name a directory or a tar archive"}
+}
+
+func endless() api.Workspace {
+	w := sampleWorkspace()
+	w.TTLSeconds, w.ExpiresAt, w.IdleSeconds, w.Limits = api.Forever, nil, 900, api.Limits{Enforced: true}
+	return w
+}
+
+func stopped() api.Workspace {
+	w := sampleWorkspace()
+	saved := api.Timestamp(1700000050.5)
+	w.State, w.Reason, w.ExecutionMode, w.LastSavedAt, w.AgentSocket = api.StateStopped, text("idle"), api.ModePending, &saved, nil
+	return w
 }
 
 func golden(t *testing.T, got string) {

@@ -33,7 +33,12 @@ func helpText(cmd *cobra.Command) string {
 	}
 	section("", cmd.Long)
 	section("Examples:\n", cmd.Example)
-	section("Commands:\n", commandTable(cmd))
+	if len(cmd.Groups()) == 0 {
+		section("Commands:\n", commandTable(cmd, ""))
+	}
+	for _, g := range cmd.Groups() {
+		section(g.Title+"\n", commandTable(cmd, g.ID))
+	}
 	section("Options:\n", optionTable(cmd))
 	section("Exit codes:\n", cmd.Annotations[codesKey])
 	if cmd.HasSubCommands() {
@@ -42,10 +47,13 @@ func helpText(cmd *cobra.Command) string {
 	return b.String()
 }
 
-func commandTable(cmd *cobra.Command) string {
+// commandTable lists the commands of a group; those of no group are in "".
+func commandTable(cmd *cobra.Command, group string) string {
 	var rows [][2]string
 	for _, sub := range cmd.Commands() {
-		rows = append(rows, [2]string{sub.Name(), sub.Short})
+		if sub.GroupID == group {
+			rows = append(rows, [2]string{sub.Name(), sub.Short})
+		}
 	}
 	return table(rows)
 }

@@ -24,7 +24,8 @@ func (p *page) optional(label string, value *string) {
 	}
 }
 
-// workspaceBlock describes one workspace; head stands before its id.
+// workspaceBlock describes one workspace; head stands before its id. Scripts read
+// the lines up to the last command by their order, so what is new comes after them.
 func workspaceBlock(head string, w *api.Workspace) string {
 	p := &page{}
 	p.line("%s%s", head, w.WorkspaceID)
@@ -34,7 +35,6 @@ func workspaceBlock(head string, w *api.Workspace) string {
 	}
 	p.line("Environment: %s", w.Environment)
 	p.line("State: %s", w.State)
-	p.optional("Reason", w.Reason)
 	p.line("Workspace: %s", w.WorkspacePath)
 	p.line("Last activity at: %s", w.LastActivityAt)
 	p.line("Network policy: %s", w.NetworkPolicy)
@@ -47,12 +47,6 @@ func workspaceBlock(head string, w *api.Workspace) string {
 		p.line("Secrets: %s", secretList(w.Secrets))
 	}
 	p.line("Execution mode: %s", w.ExecutionMode)
-	if w.Engine != "" {
-		p.line("Engine: %s (isolation: %s)", w.Engine, w.Isolation)
-	}
-	if why := w.Limits.Why; !w.Limits.Enforced && why != nil {
-		p.line("Limits: not enforced: %s", *why)
-	}
 	p.line("Resources: %d vCPU / %d MiB", w.VCPUCount, w.MemMiB)
 	p.line("Command count: %d", w.CommandCount)
 	p.line("Reset count: %d", w.ResetCount)
@@ -63,7 +57,26 @@ func workspaceBlock(head string, w *api.Workspace) string {
 	if c := w.LastCommand; c != nil {
 		p.line("Last command: %s (exit_code=%d)", c.Command, c.ExitCode)
 	}
+	p.additions(w)
 	return p.String()
+}
+
+// additions are the lines of a workspace that have no fixed place.
+func (p *page) additions(w *api.Workspace) {
+	p.optional("Reason", w.Reason)
+	if w.Engine != "" {
+		p.line("Engine: %s (isolation: %s)", w.Engine, w.Isolation)
+	}
+	if why := w.Limits.Why; !w.Limits.Enforced && why != nil {
+		p.line("Limits: not enforced: %s", *why)
+	}
+	if w.LastSavedAt != nil {
+		p.line("Last saved at: %s", *w.LastSavedAt)
+	}
+	p.line("Expires at: %s", moment(w.ExpiresAt))
+	if w.IdleSeconds > 0 {
+		p.line("Idle stop: after %d s without use", w.IdleSeconds)
+	}
 }
 
 func secretList(secrets []api.Secret) string {
@@ -100,7 +113,7 @@ func workspaceLines(list *api.WorkspaceList) string {
 		words = append(
 			words,
 			"last_activity_at="+w.LastActivityAt.String(),
-			"expires_at="+w.ExpiresAt.String(),
+			"expires_at="+moment(w.ExpiresAt),
 			fmt.Sprintf("commands=%d", w.CommandCount),
 			fmt.Sprintf("services=%d/%d", w.RunningServiceCount, w.ServiceCount),
 		)
@@ -112,43 +125,17 @@ func workspaceLines(list *api.WorkspaceList) string {
 	return p.String()
 }
 
-// doctorPage is what was found out about a machine.
-func doctorPage(d *api.Doctor) string {
-	p := &page{}
-	p.line("Platform: %s", d.Platform)
-	verdict := "FAIL"
-	if d.RuntimeOK {
-		verdict = "PASS"
-	}
-	p.line("Runtime: %s", verdict)
-	p.line("KVM: exists=%s readable=%s writable=%s", yesNo(d.KVM.Exists), yesNo(d.KVM.Readable), yesNo(d.KVM.Writable))
-	if r := d.Runtime; r != nil {
-		p.line("Environment cache: %s", r.CacheDir)
-		c := r.Capabilities
-		p.line("Capabilities: vm_boot=%s guest_exec=%s guest_network=%s",
-			yesNo(c.SupportsVMBoot), yesNo(c.SupportsGuestExec), yesNo(c.SupportsGuestNetwork))
-	}
-	p.line("Networking: tun=%s ip_forward=%s", yesNo(d.Networking.TunAvailable), yesNo(d.Networking.IPForwardEnabled))
-	for _, e := range d.Engines {
-		p.line("Engine: %s available=%s", e.Name, yesNo(e.Available))
-		p.optional("  why", e.Why)
-		p.optional("  hint", e.Hint)
-		for _, w := range e.Weakens {
-			p.line("  weaker: %s", w)
-		}
-	}
-	if len(d.Issues) > 0 {
-		p.line("Issues:")
-	}
-	for _, issue := range d.Issues {
-		p.line("- %s", issue)
-	}
-	return p.String()
-}
-
 func yesNo(b bool) string {
 	if b {
 		return "yes"
 	}
 	return "no"
+}
+
+// moment is a time, or never.
+func moment(t *api.Timestamp) string {
+	if t == nil {
+		return "never"
+	}
+	return t.String()
 }

@@ -18,6 +18,8 @@ const cleanupTime = 20 * time.Second
 func (a *app) runCommand() *cobra.Command {
 	var (
 		req     api.CreateRequest
+		ttl     lifespan
+		seed    seeding
 		e       execution
 		network bool
 	)
@@ -27,9 +29,10 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Makes a sandbox, runs one command in it, and removes it again, however the
 command ends. The environment host is this machine's own /usr, read-only under a
 writable layer. The words after -- are the command and its arguments; for a shell
-line write sh -c '…'.`,
+line write sh -c '…'. With --seed-path a directory or a tar archive lies in
+/workspace, where the command runs.`,
 		Example: `  pyro run host -- uname -a
-  pyro run host --timeout-seconds 120 -- sh -c 'cd /tmp && make'
+  pyro run host --timeout-seconds 120 --seed-path . -- make test
   echo 6*7 | pyro run host -i -- bc
   pyro run host --json -- id`,
 		Annotations: guestCodes,
@@ -38,15 +41,20 @@ line write sh -c '…'.`,
 			if network {
 				req.NetworkPolicy = api.NetworkEgress
 			}
-			if err := cmp.Or(e.check(cmd, args[0]), checkNetwork(req.NetworkPolicy), req.Check()); err != nil {
+			if err := e.check(cmd, args[0]); err != nil {
 				return err
 			}
-			return a.oneShot(cmd.Context(), req, e)
+			from, err := checkRequest(cmd, &req, ttl, seed)
+			if err != nil {
+				return err
+			}
+			return a.oneShot(cmd.Context(), req, from, e)
 		},
 		ValidArgsFunction: completeEnvironment,
 	}
 	f := cmd.Flags()
-	resourceFlags(f, &req)
+	resourceFlags(cmd, &req, &ttl)
+	seed.flags(f)
 	e.flags(f)
 	f.BoolVar(&network, "network", false, "let it reach the internet (not available yet)")
 	a.jsonFlag(f)
@@ -55,13 +63,13 @@ line write sh -c '…'.`,
 
 // oneShot runs a command in a sandbox of its own. The sandbox ends with this process
 // in any case; the removal here is the one that is verified.
-func (a *app) oneShot(ctx context.Context, req api.CreateRequest, e execution) error {
+func (a *app) oneShot(ctx context.Context, req api.CreateRequest, seed *source, e execution) error {
 	c, err := a.open(a.Environ)
 	if err != nil {
 		return err
 	}
 	a.phase("[run] phase=create environment=%s", req.Environment)
-	ws, err := await(ctx, a, "run", func(ctx context.Context) (workspace, error) { return c.Create(ctx, req, withUs) })
+	ws, err := a.make(ctx, "run", seed, func(ctx context.Context) (workspace, error) { return c.Create(ctx, req, seed, withUs) })
 	if err != nil {
 		return err
 	}
@@ -102,11 +110,16 @@ func (a *app) phase(format string, args ...any) {
 
 // truncation tells people that not all output came.
 func (a *app) truncation(tag string, r *api.WorkspaceExec) {
-	if r.StdoutTruncated {
-		a.say("[%s] stdout truncated: its middle is missing", tag)
+	a.cut(tag, "", r.StdoutTruncated, r.StderrTruncated)
+}
+
+// cut says which stream was truncated; of which command, if that is not plain.
+func (a *app) cut(tag, of string, stdout, stderr bool) {
+	if stdout {
+		a.say("[%s] %sstdout truncated: its middle is missing", tag, of)
 	}
-	if r.StderrTruncated {
-		a.say("[%s] stderr truncated: its middle is missing", tag)
+	if stderr {
+		a.say("[%s] %sstderr truncated: its middle is missing", tag, of)
 	}
 }
 

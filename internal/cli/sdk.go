@@ -21,10 +21,11 @@ func openSDK(environ []string) (client, error) {
 // sdkClient and its kin give the SDK the form that the commands ask for.
 type sdkClient struct{ *pyro.Client }
 
-func (c sdkClient) Create(ctx context.Context, r api.CreateRequest, life lifetime) (workspace, error) {
+func (c sdkClient) Create(ctx context.Context, r api.CreateRequest, seed *source, life lifetime) (workspace, error) {
 	ws, err := c.Client.Create(ctx, r.Environment, &pyro.CreateOptions{
-		Name: r.Name, Labels: r.Labels,
-		VCPUs: r.VCPUCount, MemMiB: r.MemMiB, DiskMiB: r.DiskMiB, TTL: time.Duration(r.TTLSeconds) * time.Second,
+		Name: r.Name, Labels: r.Labels, Seed: seed.sdk(), Engine: r.Engine,
+		VCPUs: r.VCPUCount, MemMiB: r.MemMiB, DiskMiB: r.DiskMiB,
+		TTL: time.Duration(max(r.TTLSeconds, 0)) * time.Second, NoExpiry: r.TTLSeconds == api.Forever, Idle: time.Duration(r.IdleSeconds) * time.Second,
 		NetworkPolicy: r.NetworkPolicy, AllowHostCompat: r.AllowHostCompat,
 		OneShot: life == withUs,
 	})
@@ -32,6 +33,25 @@ func (c sdkClient) Create(ctx context.Context, r api.CreateRequest, life lifetim
 		return nil, err
 	}
 	return sdkWorkspace{ws}, nil
+}
+
+// sdk is the same in the SDK's words.
+func (s *source) sdk() *pyro.Source {
+	if s == nil {
+		return nil
+	}
+	return &pyro.Source{
+		Path: s.Path, Exclude: s.Exclude, Gitignore: s.Gitignore, SkipSpecial: s.SkipSpecial,
+		Whole: s.Whole, Progress: s.Progress,
+	}
+}
+
+func (c sdkClient) StartStopped(ctx context.Context, id string, req api.StartRequest) (*api.Workspace, error) {
+	ws, err := c.Client.Start(ctx, id, req)
+	if err != nil {
+		return nil, err
+	}
+	return ws.Seen(), nil
 }
 
 func (c sdkClient) Get(ctx context.Context, id string) (workspace, error) {
@@ -51,6 +71,10 @@ func (w sdkWorkspace) Start(ctx context.Context, c command) (process, error) {
 		return nil, err
 	}
 	return sdkProcess{cmd}, nil
+}
+
+func (w sdkWorkspace) Push(ctx context.Context, from source, destination string) (*api.Sync, error) {
+	return w.Workspace.Push(ctx, from.sdk(), destination)
 }
 
 type sdkProcess struct{ *pyro.Cmd }

@@ -42,7 +42,8 @@ func (a *app) execute(ctx context.Context, tag string, ws workspace, e execution
 // attend starts a command and waits for it. The first signal goes to the command,
 // the second makes us leave.
 func (a *app) attend(ctx context.Context, tag string, ws workspace, c command) (*api.WorkspaceExec, error) {
-	p, err := await(ctx, a, tag, func(ctx context.Context) (process, error) { return ws.Start(ctx, c) })
+	// Without progress: its line would stand in the way of the command's output.
+	p, err := awaitWith(ctx, a, tag, nil, func(ctx context.Context) (process, error) { return ws.Start(ctx, c) })
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +75,12 @@ func (a *app) attend(ctx context.Context, tag string, ws workspace, c command) (
 // until it has undone what it did, the second makes us leave. If f succeeded all
 // the same, so be it.
 func await[T any](ctx context.Context, a *app, tag string, f func(context.Context) (T, error)) (T, error) {
+	return awaitWith(ctx, a, tag, a.newProgress(tag), f)
+}
+
+// awaitWith is await with a progress of the caller's, and ends it.
+func awaitWith[T any](ctx context.Context, a *app, tag string, shown *progress, f func(context.Context) (T, error)) (T, error) {
+	defer shown.end()
 	inner, cancel := context.WithCancel(ctx)
 	type outcome struct {
 		value T
@@ -87,6 +94,8 @@ func await[T any](ctx context.Context, a *app, tag string, f func(context.Contex
 	var asked *leaving
 	for {
 		select {
+		case <-shown.due():
+			shown.draw()
 		case o := <-ended:
 			if o.err == nil {
 				context.AfterFunc(ctx, cancel) // what f returned may live on inner
@@ -105,6 +114,7 @@ func await[T any](ctx context.Context, a *app, tag string, f func(context.Contex
 				return none, &leaving{code: code}
 			}
 			asked = &leaving{code: code, cause: &api.Error{Kind: api.Canceled, Op: tag, Err: interrupted(name)}}
+			shown.clear()
 			a.say("[%s] %s: cleaning up; once more leaves at once", tag, name)
 		}
 	}

@@ -34,11 +34,11 @@ func TestExitCodes(t *testing.T) {
 
 func TestRunAsksForWhatWasTyped(t *testing.T) {
 	s := &session{}
-	code := s.run(t, "run", "--vcpu-count=2", "host", "--mem-mib", "512", "--disk", "64", "--ttl-seconds", "60", "--allow", "--timeout-seconds", "7", "--", "ls", "--json")
+	code := s.run(t, "run", "--vcpu-count=2", "host", "--mem-mib", "512", "--disk", "64", "--ttl-seconds", "60", "--engine", "gvisor", "--allow", "--timeout-seconds", "7", "--", "ls", "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, s.err.String())
 	}
-	want := api.CreateRequest{Environment: "host", VCPUCount: 2, MemMiB: 512, DiskMiB: 64, TTLSeconds: 60, NetworkPolicy: "off", AllowHostCompat: true}
+	want := api.CreateRequest{Environment: "host", VCPUCount: 2, MemMiB: 512, DiskMiB: 64, TTLSeconds: 60, NetworkPolicy: "off", Engine: "gvisor", AllowHostCompat: true}
 	if diff := cmp.Diff([]api.CreateRequest{want}, s.fake.created); diff != "" {
 		t.Error(diff)
 	}
@@ -60,7 +60,7 @@ func TestCreateAsksForWhatWasTyped(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, s.err.String())
 	}
 	want := api.CreateRequest{
-		Environment: "host", VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600, NetworkPolicy: "off",
+		Environment: "host", NetworkPolicy: "off",
 		Name: "my ws", Labels: map[string]string{"a": "2", "b": "x=y"},
 	}
 	if diff := cmp.Diff([]api.CreateRequest{want}, s.fake.created); diff != "" {
@@ -80,7 +80,14 @@ func TestRefusedBeforeAnythingIsMade(t *testing.T) {
 		"zero CPUs":           {"run host --vcpu-count 0 -- true", 1},
 		"zero memory":         {"run host --mem-mib 0 -- true", 1},
 		"zero disk":           {"run host --disk-mib=0 -- true", 1},
-		"zero time to live":   {"workspace create host --ttl-seconds 0", 1},
+		"negative life":       {"workspace create host --ttl-seconds -1", 1},
+		"overflowing life":    {"run host --ttl-seconds 9223372036854775807 -- true", 1},
+		"negative idle time":  {"workspace create host --idle-seconds -1", 1},
+		"empty seed path":     {"workspace create host --seed-path=", 1},
+		"exclude of no seed":  {"run host --exclude x -- true", 2},
+		"git of no seed":      {"workspace create host --gitignore", 2},
+		"specials of no seed": {"workspace create host --skip-special", 2},
+		"life in words":       {"workspace create host --ttl-seconds forever", 2},
 		"zero timeout":        {"run host --timeout-seconds 0 -- true", 1},
 		"endless timeout":     {"run host --timeout-seconds 9223372036854775807 -- true", 1},
 		"negative CPUs":       {"run host --vcpu-count -1 -- true", 1},
@@ -95,7 +102,7 @@ func TestRefusedBeforeAnythingIsMade(t *testing.T) {
 		"fraction":            {"run host --vcpu-count 1.5 -- true", 2},
 		"empty number":        {"run host --vcpu-count= -- true", 2},
 		"capital policy":      {"workspace create host --network-policy OFF", 2},
-		"later option":        {"workspace create host --seed-path x", 2},
+		"later option":        {"workspace create host --secret x=y", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &session{}
@@ -322,7 +329,7 @@ func TestSignalsWhileNoCommandRuns(t *testing.T) {
 		"create succeeds all the same": {
 			args: []string{"workspace", "create", "host", "--id-only"}, creating: func(ctx context.Context) error { <-ctx.Done(); return nil },
 			signals: []os.Signal{os.Interrupt}, code: 0,
-			want: lines("[workspace-create] INT: cleaning up; once more leaves at once"),
+			want: lines("[workspace-create] INT: cleaning up; once more leaves at once", "[warning] limits are not enforced: no cgroup can be made here"),
 		},
 		"delete is given up": {
 			args: []string{"workspace", "delete", testID}, deleting: waits, signals: []os.Signal{os.Kill}, code: 143,

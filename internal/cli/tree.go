@@ -17,15 +17,24 @@ func (a *app) tree() *cobra.Command {
 		Long: `pyro runs commands in Linux sandboxes that can be thrown away: one command in a
 sandbox that is gone afterwards (run), or a workspace that stays until it is
 deleted or its time is over (workspace).`,
-		Example: `  pyro run host -- uname -a
-  pyro doctor`,
+		Example: `  pyro doctor
+  pyro run host -- uname -a
+
+  id=$(pyro workspace create host --seed-path . --id-only)
+  pyro workspace exec "$id" -- make test
+  pyro workspace sync push "$id" .
+  pyro workspace logs "$id" --last 1
+  pyro workspace stop "$id"
+  pyro workspace start "$id"
+  pyro workspace delete "$id"`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE:              func(*cobra.Command, []string) error { return a.printVersion() },
 	}
 	root.Flags().SortFlags = false
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.doctorCommand(), a.versionCommand(), a.completionCommand())
+	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.completionCommand())
+	noFilesForValues(root)
 	root.SetHelpCommand(a.helpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.SetOut(a.Stdout)
@@ -55,8 +64,9 @@ func grammarOf(cmd *cobra.Command) *grammar {
 	cmd.InitDefaultHelpFlag()
 	g := &grammar{path: strings.Fields(cmd.CommandPath()), usage: usageLine(cmd)}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		_, yields := f.Annotations[yieldKey]
 		g.options = append(g.options, option{
-			name: f.Name, short: f.Shorthand, value: f.NoOptDefVal == "",
+			name: f.Name, short: f.Shorthand, value: f.NoOptDefVal == "", yields: yields,
 			decides: f.Name == "help" || f.Name == "version",
 		})
 	})

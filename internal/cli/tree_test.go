@@ -2,14 +2,11 @@ package cli
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/pyro-sandbox/pyro/api"
 )
 
 func everyCommand(cmd *cobra.Command) []*cobra.Command {
@@ -80,7 +77,7 @@ func TestExamplesParse(t *testing.T) {
 			}
 		}
 	}
-	if parsed < 8 {
+	if parsed < 25 {
 		t.Errorf("only %d examples were parsed", parsed)
 	}
 }
@@ -91,41 +88,6 @@ func TestCompletionScripts(t *testing.T) {
 			s := &session{}
 			if code := s.run(t, "completion", shell); code != 0 || len(s.out.String()) < 1000 || !strings.Contains(s.out.String(), "__complete") {
 				t.Errorf("exit code %d, %d bytes", code, len(s.out.String()))
-			}
-		})
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	fake := newFake()
-	other := fake.list.Workspaces[0]
-	other.WorkspaceID, other.Name, other.State = "ffffffffffff", text("\x1b]0;x\x07\ttab"), api.StateStopped
-	fake.list.Workspaces = append(fake.list.Workspaces, other)
-	const mine, evil = testID + "\tit's mine, started, host", `ffffffffffff` + "\t" + `^[]0;x^G\ttab, stopped, host`
-	for line, want := range map[string][]string{
-		"workspace status ":                          {mine, evil},
-		"workspace status f":                         {evil},
-		"workspace delete 01":                        {mine},
-		"workspace exec ":                            {mine, evil},
-		"workspace exec " + testID + " ":             {},
-		"workspace delete " + testID + " ":           {},
-		"workspace exec --json 0":                    {mine},
-		"run ":                                       {"host\tthis machine's own programs"},
-		"workspace create --network-policy ":         {"off", "egress", "egress+published-ports"},
-		"completion ":                                {"bash", "zsh", "fish"},
-		"workspace li":                               {"list\tshow all workspaces, the last used first"},
-		"help workspace ":                            {"create\tmake a workspace and start it", "delete\tend a workspace and remove all of it", "exec\trun a command in a workspace", "list\tshow all workspaces, the last used first", "status\tshow one workspace"},
-		"workspace exec " + testID + " --timeout-se": {"--timeout-seconds\ttime until the command is ended, 1 second or more"},
-	} {
-		t.Run(line, func(t *testing.T) {
-			s := &session{fake: fake}
-			words := strings.Split(line, " ")
-			if code := s.run(t, append([]string{cobra.ShellCompRequestCmd}, words...)...); code != 0 {
-				t.Fatalf("exit code %d: %s", code, s.err.String())
-			}
-			got := slices.DeleteFunc(strings.Split(strings.TrimSpace(s.out.String()), "\n"), func(l string) bool { return strings.HasPrefix(l, ":") })
-			if !slices.Equal(got, want) {
-				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}

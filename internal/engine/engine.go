@@ -85,6 +85,10 @@ type Spec struct {
 	Dir   string // sandbox directory: made by Start, 0700 of the sandbox's uid; the ledger frees it
 	Run   string // existing run directory of the workspace, short enough for a socket's path
 	Agent string // the static pyro-agent
+
+	// Disk is a directory that DiskSnapshotter.SaveDisk filled: the writable layer
+	// starts as that was. Empty: the layer starts empty. It is only read.
+	Disk string
 }
 
 // Exit is how a sandbox ended.

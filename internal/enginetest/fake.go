@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/yamux"
@@ -16,28 +18,39 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// Fake is an engine without sandboxes: the real agent, in this process, on a
-// temporary directory. Commands run on the host, so only tests that trust them may
-// use it.
+// Fake is an engine without sandboxes: the real agent, in this process, on temporary
+// directories of each sandbox's own. Commands run on the host, so only tests that trust
+// them may use it. Fields are set before the first use.
 type Fake struct {
-	// Workspace and RunDir take the place of the guest's /workspace and /run.
-	Workspace, RunDir string
-
 	// Started is called with each new sandbox, before Start returns; may be nil.
 	Started func(*FakeSandbox)
+
+	// Saving is called in each SaveDisk before anything is written, and may block or
+	// make it fail; may be nil.
+	Saving func(context.Context, *FakeSandbox) error
+
+	// Saves counts the calls of SaveDisk that succeeded.
+	Saves atomic.Int64
+
+	// Format is what DiskFormat says, as if another version was installed. Disks are
+	// the same in all of them.
+	Format string
+
+	dir string // below it the directories of the sandboxes
 }
 
-var _ engine.Engine = (*Fake)(nil)
+var (
+	_ engine.Engine     = (*Fake)(nil)
+	_ engine.DiskKeeper = (*Fake)(nil)
+)
 
 // NewFake returns an engine whose files vanish with the test.
-func NewFake(t testing.TB) *Fake {
-	return &Fake{Workspace: t.TempDir(), RunDir: t.TempDir()}
-}
+func NewFake(t testing.TB) *Fake { return &Fake{Format: "fake/1", dir: t.TempDir()} }
 
 // Info implements engine.Engine. The fake claims a mode of its own nowhere: tests
 // of the domain see what users of an isolated engine see.
 func (*Fake) Info() engine.Info {
-	return engine.Info{Name: "fake", Isolation: "none", Mode: api.ModeGuestVsock}
+	return engine.Info{Name: "fake", Isolation: "fake", Mode: api.ModeGuestVsock}
 }
 
 // Start implements engine.Engine.
@@ -51,18 +64,12 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 	if err := ledger.Acquire(store.Resource{Kind: store.KindDir, Path: spec.Dir}); err != nil {
 		return nil, err
 	}
-	host, guest := net.Pipe()
-	server, err := yamux.Server(guest, wire.MuxConfig())
+	s, err := f.newSandbox(ctx, spec.Disk)
 	if err != nil {
 		return nil, err
 	}
-	client, err := yamux.Client(host, wire.MuxConfig())
-	if err != nil {
-		return nil, err
-	}
-	s := &FakeSandbox{client: client, server: server, done: make(chan struct{})}
 	go func() { // ends when either side of the channel is closed
-		_ = agent.Serve(context.Background(), server, agent.Config{Workspace: f.Workspace, RunDir: f.RunDir})
+		_ = agent.Serve(context.Background(), s.server, agent.Config{Workspace: s.Workspace, RunDir: s.RunDir})
 		s.finish(engine.Exit{Code: 137, Reason: engine.EndedByLoss})
 		close(s.done)
 	}()
@@ -72,8 +79,38 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 	return s, nil
 }
 
+func (f *Fake) newSandbox(ctx context.Context, disk string) (*FakeSandbox, error) {
+	s := &FakeSandbox{fake: f, saving: make(chan struct{}, 1), done: make(chan struct{})}
+	var err error
+	if s.Workspace, err = os.MkdirTemp(f.dir, "workspace"); err != nil {
+		return nil, err
+	}
+	if s.RunDir, err = os.MkdirTemp(f.dir, "run"); err != nil {
+		return nil, err
+	}
+	if disk != "" {
+		if err := restoreTree(ctx, disk, s.Workspace); err != nil {
+			return nil, &api.Error{Kind: api.Invalid, Err: fmt.Errorf("saved disk %s: %w", disk, err)}
+		}
+	}
+	host, guest := net.Pipe()
+	if s.server, err = yamux.Server(guest, wire.MuxConfig()); err != nil {
+		return nil, err
+	}
+	if s.client, err = yamux.Client(host, wire.MuxConfig()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
 // FakeSandbox is a running agent.
 type FakeSandbox struct {
+	// Workspace and RunDir take the place of the guest's /workspace and /run.
+	Workspace, RunDir string
+
+	fake   *Fake
+	saving chan struct{} // holds one element while the disk is being saved
+
 	client, server *yamux.Session
 	done           chan struct{} // closed when the agent has ended
 

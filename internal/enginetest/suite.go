@@ -66,6 +66,9 @@ func Run(t *testing.T, s Subject) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
+	if _, ok := s.Engine.(engine.DiskKeeper); ok {
+		t.Run("Disk", func(t *testing.T) { runDisk(t, s) })
+	}
 	if s.Isolated {
 		t.Run("Isolated", func(t *testing.T) { runIsolated(t, s) })
 	}
@@ -115,6 +118,12 @@ func Shell(t *testing.T, box engine.Sandbox, line string) string {
 		t.Fatalf("%s: exit %d: %s", line, r.Code, r.Stderr)
 	}
 	return r.Stdout
+}
+
+// TryShell runs a shell line where an error is none of the test's, such as in another
+// goroutine.
+func TryShell(ctx context.Context, box engine.Sandbox, line string) (Result, error) {
+	return exec(ctx, box, "", sh(line))
 }
 
 func exec(ctx context.Context, box engine.Sandbox, stdin string, req wire.StreamRequest) (Result, error) {

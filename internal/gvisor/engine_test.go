@@ -86,5 +86,5 @@ func (b *bench) spec(t *testing.T) (engine.Spec, engine.Ledger) {
 
 func TestEngine(t *testing.T) {
 	b := newBench(t)
-	enginetest.Run(t, enginetest.Subject{Engine: b.engine, Spec: b.spec, Isolated: true})
+	enginetest.Run(t, b.subject())
 }

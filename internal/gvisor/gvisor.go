@@ -33,8 +33,8 @@ const bootDeadline = 30 * time.Second
 
 // Engine is the gVisor engine. The zero value is not usable; see New.
 type Engine struct {
-	helper string // pyro-runsc
-	agents string // where copies of the agent are kept, see shareAgent
+	helper *helper // pyro-runsc
+	agents string  // where copies of the agent are kept, see shareAgent
 	limits limiter
 }
 
@@ -43,7 +43,7 @@ var _ engine.Engine = (*Engine)(nil)
 // New returns an engine that uses the given pyro-runsc. Copies of the agent are kept
 // below agents, a directory that every sandbox can reach.
 func New(helper, agents string) *Engine {
-	return &Engine{helper: helper, agents: agents, limits: systemLimiter()}
+	return &Engine{helper: newHelper(helper), agents: agents, limits: systemLimiter()}
 }
 
 // Info implements engine.Engine.
@@ -57,6 +57,11 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err := errors.Join(context.Cause(ctx), check(spec, l)); err != nil {
 		return nil, err
 	}
+	disk, err := openImage(spec)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.close()
 	agent, err := shareAgent(spec.Agent, e.agents)
 	if err != nil {
 		return nil, fmt.Errorf("agent: %w", err)
@@ -71,8 +76,8 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err := writeConfig(spec, l, agent, group.path); err != nil {
 		return nil, err
 	}
-	s := &sandbox{spec: spec, limits: group.limits, group: group, done: make(chan struct{})}
-	if err := s.boot(ctx, e.helper, arguments(spec, l, group.path != "")); err != nil {
+	s := newSandbox(spec, e.helper, group)
+	if err := s.boot(ctx, arguments(spec, l, group.path != ""), disk); err != nil {
 		return nil, explain(err)
 	}
 	if err := group.settle(spec); err != nil {
@@ -146,6 +151,11 @@ func explain(err error) error {
 	var failed *bootError
 	if !errors.As(err, &failed) {
 		return err
+	}
+	if failed.disk != "" {
+		if why := damagedBy(failed.said); why != nil {
+			return damaged(failed.disk, why)
+		}
 	}
 	why, hint := diagnose(failed)
 	kind := api.Unsupported

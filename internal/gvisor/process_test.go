@@ -92,8 +92,8 @@ func TestBootOfWhatIsNoSandbox(t *testing.T) {
 		"much to say":             {"i=0; while [ $i -lt 9999 ]; do echo abcdefghijklmnop; i=$((i+1)); done; exit 5", 5, "abc"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &sandbox{spec: engine.Spec{UID: testUID()}, done: make(chan struct{})}
-			err := s.boot(t.Context(), "/bin/sh", []string{"-c", test.script})
+			s := newSandbox(engine.Spec{UID: testUID()}, newHelper("/bin/sh"), cgroup{})
+			err := s.boot(t.Context(), []string{"-c", test.script}, nil)
 			var failed *bootError
 			if !errors.As(err, &failed) {
 				t.Fatalf("got %v", err)
@@ -112,8 +112,8 @@ func TestBootOfWhatIsNoSandbox(t *testing.T) {
 func TestBootSharesNothing(t *testing.T) {
 	requireUserNS(t)
 	t.Setenv("PYRO_TEST_SECRET", "of the host")
-	s := &sandbox{spec: engine.Spec{UID: testUID()}, done: make(chan struct{})}
-	err := s.boot(t.Context(), "/bin/sh", []string{"-c", "env; pwd; id -u; cat /proc/$$/uid_map; ls /proc/$$/fd; exit 1"})
+	s := newSandbox(engine.Spec{UID: testUID()}, newHelper("/bin/sh"), cgroup{})
+	err := s.boot(t.Context(), []string{"-c", "env; pwd; id -u; cat /proc/$$/uid_map; ls /proc/$$/fd; exit 1"}, nil)
 	var failed *bootError
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v", err)
@@ -135,8 +135,8 @@ func TestBootSharesNothing(t *testing.T) {
 }
 
 func TestBootWithoutHelper(t *testing.T) {
-	s := &sandbox{spec: engine.Spec{UID: testUID()}, done: make(chan struct{})}
-	err := s.boot(t.Context(), filepath.Join(t.TempDir(), "none"), nil)
+	s := newSandbox(engine.Spec{UID: testUID()}, newHelper(filepath.Join(t.TempDir(), "none")), cgroup{})
+	err := s.boot(t.Context(), nil, nil)
 	var failed *bootError
 	if !errors.As(err, &failed) || failed.step != "fork" || !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v", err)
@@ -176,10 +176,10 @@ func TestVersion(t *testing.T) {
 
 func TestBootIsInterrupted(t *testing.T) {
 	requireUserNS(t)
-	s := &sandbox{spec: engine.Spec{UID: testUID()}, done: make(chan struct{})}
+	s := newSandbox(engine.Spec{UID: testUID()}, newHelper("/bin/sh"), cgroup{})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err := s.boot(ctx, "/bin/sh", []string{"-c", "exec sleep 1000"})
+	err := s.boot(ctx, []string{"-c", "exec sleep 1000"}, nil)
 	var failed *bootError
 	if !errors.As(err, &failed) || failed.step != "hello" || failed.code != -1 {
 		t.Fatalf("got %#v", err)

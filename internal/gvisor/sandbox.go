@@ -1,7 +1,6 @@
 package gvisor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,16 +32,13 @@ const (
 // milliseconds to notice, and to clean up.
 const orphaned = 2 * time.Second
 
-// helperFD is where pyro-runsc finds itself. It is also the descriptor whose mere
-// presence makes the kernel size the table for 256 before there is a second
-// thread; growing it later costs the Sentry 8 to 14 ms.
-const helperFD = 255
-
 // sandbox is a running pyro-runsc with its Sentry and gofer.
 type sandbox struct {
 	spec   engine.Spec
+	helper *helper
 	limits api.Limits
 	group  cgroup
+	saving chan struct{} // holds one element while the disk is being saved
 
 	cmd     *exec.Cmd
 	said    bounded // what pyro-runsc printed: nothing unless it failed
@@ -58,11 +54,19 @@ type sandbox struct {
 
 var _ engine.Sandbox = (*sandbox)(nil)
 
+func newSandbox(spec engine.Spec, h *helper, group cgroup) *sandbox {
+	return &sandbox{
+		spec: spec, helper: h, limits: group.limits, group: group,
+		saving: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
 // bootError is a boot that failed, with what pyro-runsc said about it.
 type bootError struct {
 	step string // fork or hello
 	said string
-	code int // of pyro-runsc, -1 where it was killed or never ran
+	code int    // of pyro-runsc, -1 where it was killed or never ran
+	disk string // the saved one that it was to start from
 	err  error
 }
 
@@ -77,7 +81,7 @@ func (e *bootError) Unwrap() error { return e.err }
 
 // boot forks pyro-runsc and waits for the agent's hello. When it fails no process
 // is left.
-func (s *sandbox) boot(ctx context.Context, helper string, args []string) error {
+func (s *sandbox) boot(ctx context.Context, args []string, disk *image) error {
 	ours, guest, err := sys.Socketpair()
 	if err != nil {
 		return err
@@ -87,19 +91,19 @@ func (s *sandbox) boot(ctx context.Context, helper string, args []string) error 
 		return errors.Join(err, ours.Close(), guest.Close())
 	}
 	started := make(chan error, 1)
-	go s.run(helper, args, guest, started)
+	go s.run(args, guest, disk, started)
 	if err := <-started; err != nil {
 		_ = s.channel.Close()
 		return &bootError{step: "fork", code: -1, err: err}
 	}
 	fault.Hit("sandbox-forked")
-	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
+	ctx, cancel := context.WithTimeout(ctx, bootDeadline+disk.loadTime())
 	defer cancel()
 	if err := s.hello(ctx); err != nil {
 		s.adopt() // now: when pyro-runsc is gone, its children are nobody's
 		s.kill()
 		<-s.done
-		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), err: err}
+		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), disk: s.spec.Disk, err: err}
 	}
 	return nil
 }
@@ -119,11 +123,11 @@ func hostConfig() *yamux.Config {
 // run starts pyro-runsc, reports, and lives until everything of the sandbox is
 // gone. It keeps its thread: the parent-death signal belongs to the thread that
 // forked, and would strike when that ends.
-func (s *sandbox) run(helper string, args []string, guest *os.File, started chan<- error) {
+func (s *sandbox) run(args []string, guest *os.File, disk *image, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(s.done)
-	err := s.fork(helper, args, guest)
+	err := s.fork(args, guest, disk)
 	// Ours must be closed, or we would never read end of file when the guest ends.
 	_ = guest.Close()
 	started <- err
@@ -136,56 +140,33 @@ func (s *sandbox) run(helper string, args []string, guest *os.File, started chan
 	s.exit = s.verdict()
 }
 
-func (s *sandbox) fork(helper string, args []string, guest *os.File) error {
-	self, err := os.Open(helper)
+func (s *sandbox) fork(args []string, guest *os.File, disk *image) error {
+	self, err := s.helper.open()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = self.Close() }()
-	cmd := exec.Command(fmt.Sprintf("/proc/self/fd/%d", helperFD), args...)
-	cmd.Args[0] = "pyro-runsc"
-	cmd.Env = []string{} // not nil: nil would mean ours
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = &s.said, &s.said
-	// ExtraFiles[i] becomes descriptor 3+i; nil ones stay closed.
-	cmd.ExtraFiles = make([]*os.File, helperFD-2)
-	cmd.ExtraFiles[controlFD-3], cmd.ExtraFiles[helperFD-3] = guest, self
-	cmd.SysProcAttr = attributes(s.spec.UID)
-	cmd.WaitDelay = time.Second // a stray holder of stderr must not hold us
-	s.cmd = cmd
-	return cmd.Start()
-}
-
-// attributes makes the child root of its own namespaces.
-func attributes(uid int) *syscall.SysProcAttr {
-	mapping := []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-	gid := mapping
-	if os.Geteuid() != 0 {
-		gid = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	return &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET |
-			syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
-		UidMappings: mapping,
-		GidMappings: gid,
-		// Only root may drop supplementary groups; elsewhere the kernel denies it.
-		GidMappingsEnableSetgroups: os.Geteuid() == 0,
-		// Without it a child of root stays unmapped and owns nothing.
-		Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: os.Geteuid() != 0},
-		Pdeathsig:  syscall.SIGKILL,
-		Setsid:     true, // a Ctrl-C at the terminal is not for it
-	}
+	s.cmd = child(context.Background(), s.spec.UID, args, map[int]*os.File{
+		helperFD: self, controlFD: guest, diskFD: disk.directory(),
+	})
+	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
+	return s.cmd.Start()
 }
 
 // hello waits for the agent and for nothing else: the channel works as soon as
-// something answers.
+// something answers. It asks again where a large disk takes longer than one answer may.
 func (s *sandbox) hello(ctx context.Context) error {
 	client := wire.Client{Dial: s.Dial}
-	if _, err := client.Hello(ctx); err != nil {
-		return err
+	for {
+		_, err := client.Hello(ctx)
+		if err == nil {
+			go s.guard() // ends with the sandbox
+			return nil
+		}
+		var slow net.Error
+		if ctx.Err() != nil || !errors.As(err, &slow) || !slow.Timeout() {
+			return err
+		}
 	}
-	go s.guard() // ends with the sandbox
-	return nil
 }
 
 // guard watches every process of the sandbox. Finding them takes some milliseconds,
@@ -292,26 +273,6 @@ func (s *sandbox) verdict() engine.Exit {
 	default:
 		return engine.Exit{Code: code, Reason: engine.EndedByLoss}
 	}
-}
-
-// bounded keeps the first 4 KiB of what is written to it: the telling lines of a
-// failed start.
-type bounded struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf = append(b.buf, p[:min(len(p), 4096-len(b.buf))]...)
-	return len(p), nil
-}
-
-func (b *bounded) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(bytes.TrimSpace(b.buf))
 }
 
 // adopt returns the children of pyro-runsc, whose end has to be awaited. The first

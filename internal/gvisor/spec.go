@@ -124,5 +124,15 @@ func flags(spec engine.Spec, l layout, limited bool) []string {
 // arguments is the command line of pyro-runsc that runs the sandbox attached.
 func arguments(spec engine.Spec, l layout, limited bool) []string {
 	args := append([]string{"--stage", l.stage()}, flags(spec, l, limited)...)
-	return append(args, "run", "-pass-fd", fmt.Sprintf("%d:%d", controlFD, controlFD), "-bundle", l.bundle(), spec.ID)
+	args = append(args, "run", "-pass-fd", fmt.Sprintf("%d:%d", controlFD, controlFD), "-bundle", l.bundle())
+	if spec.Disk != "" {
+		args = append(args, "-fs-restore-image-path", diskPath)
+	}
+	return append(args, spec.ID)
+}
+
+// saveArguments is the command line of pyro-runsc that saves the writable layer of a
+// sandbox that runs.
+func saveArguments(spec engine.Spec, l layout, limited bool) []string {
+	return append(flags(spec, l, limited), "fscheckpoint", "-image-path", diskPath, "-leave-running", spec.ID)
 }

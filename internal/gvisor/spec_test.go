@@ -106,6 +106,12 @@ func TestArguments(t *testing.T) {
 	for name, limited := range map[string]bool{"with limits": true, "without limits": false} {
 		t.Run(name, func(t *testing.T) { golden(t, arguments(aSpec(), layoutOf(aSpec()), limited)) })
 	}
+	t.Run("from a saved disk", func(t *testing.T) {
+		spec := aSpec()
+		spec.Disk = "/state/disks/1" // named by descriptor
+		golden(t, arguments(spec, layoutOf(spec), true))
+	})
+	t.Run("save", func(t *testing.T) { golden(t, saveArguments(aSpec(), layoutOf(aSpec()), true)) })
 }
 
 func TestCheck(t *testing.T) {

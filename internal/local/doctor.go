@@ -2,45 +2,76 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"time"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pyro-sandbox/pyro/api"
-	"github.com/pyro-sandbox/pyro/internal/engine"
-	"github.com/pyro-sandbox/pyro/internal/gvisor"
+	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/sys"
-	"github.com/pyro-sandbox/pyro/internal/version"
-	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
 // platform is the only one that pyro runs sandboxes on.
 const platform = "linux-x86_64"
 
-// probeTime bounds the trial of one engine.
-const probeTime = 40 * time.Second
-
-// Doctor looks at this machine, by running a sandbox. What it finds wrong is in the
-// answer; an error means that it could not look.
-func Doctor(ctx context.Context) (*api.Doctor, error) {
-	found := &api.Doctor{
-		Platform: platform, Issues: []string{}, KVM: lookAtKVM(),
-		Networking: lookAtNetworking(),
-	}
+// Doctor looks at this machine, by running a sandbox, and puts right what it was
+// asked to. What it finds wrong is in the answer; an error means that it could not
+// look. It needs nothing to be in order: neither configuration nor directories.
+func Doctor(ctx context.Context, req api.DoctorRequest) (*api.Doctor, error) {
 	sys.Umask(publicMask)
-	tried := tryGVisor(ctx)
-	found.Engines = []api.DoctorEngine{tried}
-	found.RuntimeOK = tried.Available
-	if !tried.Available {
-		found.Issues = append(found.Issues, issue("gvisor: "+*tried.Why, tried.Hint))
-		return found, ctx.Err()
+	x := &examination{machine: thisMachine(), found: &api.Doctor{
+		Platform: platform, Issues: []string{}, Fixed: []string{},
+		KVM: lookAtKVM(), Networking: lookAtNetworking(),
+	}}
+	x.note(x.machine.configuration())
+	x.openDirectories()
+	x.findHelpers(ctx)
+	tried := x.tryEngine(ctx)
+	x.found.Engines = []api.DoctorEngine{tried, x.helpers.hostCompat()}
+	x.found.RuntimeOK = tried.Available
+	if tried.Available {
+		x.found.Runtime = x.runtime()
 	}
-	found.Runtime = lookAtRuntime(ctx)
-	return found, ctx.Err()
+	if req.Environment != "" {
+		x.note(environment(req.Environment, tried.Available))
+	}
+	x.lookAtStore(ctx, req.Fix)
+	x.found.Issues = issues(x.found.Checks)
+	return x.found, ctx.Err()
+}
+
+// examination is one look at a machine.
+type examination struct {
+	machine machine
+	found   *api.Doctor
+	dirs    store.Dirs
+	store   *store.Store // nil: the directories cannot be used
+	helpers helpers
+}
+
+func (x *examination) note(checks ...api.DoctorCheck) {
+	x.found.Checks = append(x.found.Checks, checks...)
+}
+
+// failed returns the first check that did.
+func (x *examination) failed(names ...string) *api.DoctorCheck {
+	for i, c := range x.found.Checks {
+		if c.Result == api.CheckFail && slices.Contains(names, c.Name) {
+			return &x.found.Checks[i]
+		}
+	}
+	return nil
+}
+
+// issues are the failed checks in sentences.
+func issues(checks []api.DoctorCheck) []string {
+	list := []string{}
+	for _, c := range checks {
+		if c.Result == api.CheckFail {
+			list = append(list, issue(c.Name+": "+c.Reason, c.NextStep))
+		}
+	}
+	return list
 }
 
 func issue(what string, hint *string) string {
@@ -50,101 +81,28 @@ func issue(what string, hint *string) string {
 	return what + "; " + *hint
 }
 
-// tryGVisor runs a sandbox in a workspace of its own and frees everything again.
-func tryGVisor(ctx context.Context) api.DoctorEngine {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	probe, err := probeGVisor(ctx)
-	if err != nil {
-		probe = engine.Probe{Why: err.Error(), Hint: api.HintOf(err)}
-	}
-	found := api.DoctorEngine{Name: "gvisor", Available: probe.Available, Weakens: append([]string{}, probe.Weakens...)}
-	if !probe.Available {
-		found.Why = &probe.Why
-		if probe.Hint != "" {
-			found.Hint = &probe.Hint
-		}
-	}
-	return found
+func ok(name, reason string, args ...any) api.DoctorCheck {
+	return api.DoctorCheck{Name: name, Result: api.CheckOK, Reason: fmt.Sprintf(reason, args...)}
 }
 
-func probeGVisor(ctx context.Context) (_ engine.Probe, err error) {
-	var random [6]byte
-	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
-	cfg, err := configure(hex.EncodeToString(random[:]))
-	if err != nil {
-		return engine.Probe{}, err
-	}
-	held, err := cfg.Store.CreateVolatile(cfg.ID)
-	if err != nil {
-		return engine.Probe{}, err
-	}
-	defer func() { err = errors.Join(err, held.Remove(context.WithoutCancel(ctx))) }()
-	spec, err := workspace.Spec(held, cfg.Store, trial.WithDefaults(), cfg.Agent)
-	if err != nil {
-		return engine.Probe{}, err
-	}
-	return engine.Try(ctx, cfg.Engine, spec, held.Ledger()), nil
+func skip(name, reason string, args ...any) api.DoctorCheck {
+	return api.DoctorCheck{Name: name, Result: api.CheckSkip, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// trial is the smallest sandbox there is.
-var trial = api.CreateRequest{Environment: engine.EnvironmentHost, MemMiB: api.MinMemMiB, DiskMiB: api.MinDiskMiB}
-
-func lookAtKVM() api.DoctorKVM {
-	const device = "/dev/kvm"
-	_, err := os.Stat(device)
-	return api.DoctorKVM{
-		Exists:   err == nil,
-		Readable: opens(device, os.O_RDONLY),
-		Writable: opens(device, os.O_WRONLY),
-	}
+func warn(name, next, reason string, args ...any) api.DoctorCheck {
+	return api.DoctorCheck{Name: name, Result: api.CheckWarn, Reason: fmt.Sprintf(reason, args...), NextStep: optional(next)}
 }
 
-func opens(path string, flag int) bool {
-	f, err := os.OpenFile(path, flag, 0)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	return true
+// fail takes reason and next step from an error. Several that were joined become one
+// line; what the name of the check says already is left out.
+func fail(name string, err error) api.DoctorCheck {
+	why := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", "; "), name+": ")
+	return api.DoctorCheck{Name: name, Result: api.CheckFail, Reason: why, NextStep: optional(api.HintOf(err))}
 }
 
-// lookAtNetworking answers what scripts of the replaced product ask for. pyro needs
-// none of it.
-func lookAtNetworking() api.DoctorNetworking {
-	forward, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-	_, err := os.Stat("/dev/net/tun")
-	return api.DoctorNetworking{
-		TunAvailable: err == nil, IPBinary: program("ip"), NftBinary: program("nft"), IptablesBinary: program("iptables"),
-		IPForwardEnabled: len(forward) > 0 && forward[0] == '1',
-	}
-}
-
-func program(name string) *string {
-	path, err := exec.LookPath(name)
-	if err != nil {
+func optional(s string) *string {
+	if s == "" {
 		return nil
 	}
-	return &path
-}
-
-func lookAtRuntime(ctx context.Context) *api.DoctorRuntime {
-	agent, _ := helper("pyro-agent") // found a moment ago
-	why := "network policy off is the only one in this version"
-	r := &api.DoctorRuntime{
-		BundleVersion: version.String(), CatalogVersion: version.String(),
-		ComponentVersions: map[string]string{"pyro": version.String()},
-		Capabilities:      api.DoctorCapabilities{SupportsVMBoot: true, SupportsGuestExec: true, Reason: &why},
-		GuestAgentPath:    &agent, ArtifactsPresent: true,
-	}
-	if runsc, err := helper("pyro-runsc"); err == nil {
-		r.BundleRoot = filepath.Dir(runsc)
-		if v, err := gvisor.New(runsc, "").Version(ctx); err == nil {
-			r.ComponentVersions["gvisor"] = v
-		}
-	}
-	if st, err := openStore(); err == nil {
-		r.CacheDir = st.Dirs().Cache
-	}
-	return r
+	return &s
 }

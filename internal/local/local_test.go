@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
@@ -31,6 +29,7 @@ func alone(t *testing.T) string {
 	for name, value := range map[string]string{
 		"PYRO_STATE_DIR": filepath.Join(dir, "s"), "PYRO_CACHE_DIR": filepath.Join(dir, "c"), "PYRO_RUN_DIR": filepath.Join(dir, "r"),
 		"PYRO_SANDBOX_DIR": filepath.Join(dir, "x"), "PYRO_LIBDIR": lib, "PYRO_RUNSC": "",
+		"XDG_CONFIG_HOME": filepath.Join(dir, "config"),
 	} {
 		t.Setenv(name, value)
 	}
@@ -140,92 +139,6 @@ func TestExecutable(t *testing.T) {
 	}
 }
 
-func TestDoctorWithoutHelpers(t *testing.T) {
-	alone(t)
-	got, err := Doctor(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.RuntimeOK || got.Runtime != nil || len(got.Engines) != 1 {
-		t.Fatalf("got %+v", got)
-	}
-	e := got.Engines[0]
-	if e.Name != "gvisor" || e.Available || e.Why == nil || !strings.Contains(*e.Why, "pyro-agent") || e.Hint == nil || e.Weakens == nil {
-		t.Errorf("engine: %+v", e)
-	}
-	if diff := cmp.Diff([]string{"gvisor: " + *e.Why + "; " + *e.Hint}, got.Issues); diff != "" {
-		t.Errorf("issues (-want +got):\n%s", diff)
-	}
-}
-
-// TestDoctorOfAHelperThatFails goes on to a sandbox that does not start.
-func TestDoctorOfAHelperThatFails(t *testing.T) {
-	lib := alone(t)
-	for _, name := range []string{"pyro-agent", "pyro-runsc"} {
-		program755(t, filepath.Join(lib, name), "no program at all")
-	}
-	got, err := Doctor(t.Context())
-	if err != nil || got.RuntimeOK || len(got.Issues) != 1 || got.Engines[0].Why == nil {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	st, err := openStore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ids, err := st.IDs(); err != nil || len(ids) > 0 {
-		t.Errorf("left behind: %v, %v", ids, err)
-	}
-}
-
-func TestDoctorWithoutHome(t *testing.T) {
-	alone(t)
-	for _, name := range []string{"HOME", "PYRO_STATE_DIR", "XDG_STATE_HOME"} {
-		t.Setenv(name, "")
-	}
-	got, err := Doctor(t.Context())
-	if err != nil || len(got.Issues) != 1 {
-		t.Errorf("%+v, %v", got, err)
-	}
-}
-
-func TestDoctorIsInterrupted(t *testing.T) {
-	alone(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Doctor(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
-	}
-}
-
-func TestIssue(t *testing.T) {
-	hint := "do that"
-	if got := issue("broken", &hint); got != "broken; do that" {
-		t.Error(got)
-	}
-	if got := issue("broken", nil); got != "broken" {
-		t.Error(got)
-	}
-}
-
-func TestProgram(t *testing.T) {
-	dir := t.TempDir()
-	want := program755(t, filepath.Join(dir, "ip"), "")
-	t.Setenv("PATH", dir)
-	if got := program("ip"); got == nil || *got != want {
-		t.Errorf("got %v, want %s", got, want)
-	}
-	if got := program("nft"); got != nil {
-		t.Errorf("found %s", *got)
-	}
-}
-
-func TestOpens(t *testing.T) {
-	file := program755(t, filepath.Join(t.TempDir(), "x"), "")
-	if !opens(file, os.O_RDONLY) || !opens(file, os.O_WRONLY) || opens(file+"x", os.O_RDONLY) {
-		t.Error("a file that is there does not open, or one that is not does")
-	}
-}
-
 func TestConfigureChecksTheID(t *testing.T) {
 	lib := alone(t)
 	for _, name := range []string{"pyro-agent", "pyro-runsc"} {
@@ -238,7 +151,7 @@ func TestConfigureChecksTheID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.ID != "0123456789ab" || cfg.Agent != filepath.Join(lib, "pyro-agent") || cfg.Engine == nil || cfg.Capacity <= 0 || cfg.Now == nil {
+	if cfg.ID != "0123456789ab" || cfg.Agent != filepath.Join(lib, "pyro-agent") || len(cfg.Engines) == 0 || cfg.Policy.Capacity <= 0 || cfg.Now == nil {
 		t.Errorf("%+v", cfg)
 	}
 }

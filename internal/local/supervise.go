@@ -11,19 +11,20 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/config"
+	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/gvisor"
+	"github.com/pyro-sandbox/pyro/internal/hostcompat"
 	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/supervisor"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/version"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
-
-// capacity is how many workspaces may run at once in a state directory.
-const capacity = 64
 
 // clientFD is where a supervisor finds the client that started it.
 const clientFD = 3
@@ -74,14 +75,35 @@ func configure(id string) (supervisor.Config, error) {
 	if err != nil {
 		return supervisor.Config{}, err
 	}
+	settings, err := config.Load(os.Getenv)
+	if err != nil {
+		return supervisor.Config{}, err
+	}
 	return supervisor.Config{
-		ID: id, Store: st, Agent: agent, Engine: gvisor.New(runsc, agentCopies(st)),
-		Capacity: capacity, Version: version.String(), Now: time.Now,
+		ID: id, Store: st, Agent: agent, Engines: engines(settings, runsc, agentCopies(st)),
+		Policy: settings.Policy(), SaveEvery: settings.CheckpointInterval(), Version: version.String(), Now: time.Now,
 		Settle: func(dir string) error {
 			go sweep(st) // ends with sweepTime, or with the process
 			return settle(dir)
 		},
 	}, nil
+}
+
+// engines are all that there are, the one that the configuration names first. That
+// which isolates nothing comes last, and is used only with consent.
+func engines(settings config.Config, runsc, agents string) []engine.Engine {
+	all := []engine.Engine{gvisor.New(runsc, agents), hostcompat.New()}
+	first := settings.Engine()
+	slices.SortStableFunc(all, func(a, b engine.Engine) int {
+		switch first {
+		case a.Info().Name:
+			return -1
+		case b.Info().Name:
+			return 1
+		}
+		return 0
+	})
+	return all
 }
 
 // sweep frees what killed supervisors left, while the client is busy with its own

@@ -38,6 +38,12 @@ func numbered(size int) []byte {
 	return b[:size]
 }
 
+// limit is that of a captured exec.
+const (
+	limit = wire.MaxCapture
+	half  = limit / 2
+)
+
 const missing = "\n… (truncated) …\n"
 
 // keeps checks what is kept of data, which was written in any pieces.
@@ -45,10 +51,10 @@ func keeps(t *testing.T, h *headTail, data []byte) {
 	t.Helper()
 	got, lost := h.text()
 	want := string(data)
-	if len(data) > wire.MaxCapture {
+	if len(data) > limit {
 		want = string(data[:half]) + missing + string(data[len(data)-half:])
 	}
-	if got != want || lost != (len(data) > wire.MaxCapture) {
+	if got != want || lost != (len(data) > limit) {
 		t.Errorf("of %d bytes %d are kept, lost %t, and they differ at %d", len(data), len(got), lost, differ(got, want))
 	}
 }
@@ -65,16 +71,16 @@ func differ(a, b string) int {
 
 func TestCaptureKeepsHeadAndTail(t *testing.T) {
 	for name, size := range map[string]int{
-		"nothing": 0, "one byte": 1, "the head": half, "a byte of the tail": half + 1, "all there is room for": wire.MaxCapture,
-		"one too many": wire.MaxCapture + 1, "head and twice the tail": 3 * half, "one more": 3*half + 1, "much": 5*half + 12345,
+		"nothing": 0, "one byte": 1, "the head": half, "a byte of the tail": half + 1, "all there is room for": limit,
+		"one too many": limit + 1, "head and twice the tail": 3 * half, "one more": 3*half + 1, "much": 5*half + 12345,
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := numbered(size)
-			var whole headTail
+			whole := headTail{half: half}
 			whole.write(data)
 			keeps(t, &whole, data)
 			keeps(t, &whole, data) // asking changes nothing
-			var pieces headTail
+			pieces := headTail{half: half}
 			for rest := data; len(rest) > 0; {
 				n := min(len(rest), 1+1<<20/3)
 				pieces.write(rest[:n])
@@ -89,7 +95,7 @@ func TestCaptureInAnyPieces(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 4 {
 		data := numbered(half/2 + random.IntN(4*half))
-		var h headTail
+		h := headTail{half: half}
 		for rest := data; len(rest) > 0; {
 			n := min(len(rest), random.IntN(wire.MaxFrame))
 			h.write(rest[:n])
@@ -103,7 +109,7 @@ func TestCaptureInAnyPieces(t *testing.T) {
 }
 
 func TestCaptureKeepsNothingOfTheCaller(t *testing.T) {
-	var h headTail
+	h := headTail{half: half}
 	buf := []byte("first")
 	h.write(buf)
 	copy(buf, "XXXXX")
@@ -113,7 +119,7 @@ func TestCaptureKeepsNothingOfTheCaller(t *testing.T) {
 }
 
 func TestCaptureStreamsAreApart(t *testing.T) {
-	var c capture
+	c := newCapture(limit)
 	for _, w := range []struct {
 		t wire.FrameType
 		s string
@@ -139,7 +145,7 @@ func TestCaptureIsText(t *testing.T) {
 		"replaced already":   {"\uFFFD", "\uFFFD"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var h headTail
+			h := headTail{half: half}
 			for i := range len(test.in) { // characters come in pieces
 				h.write([]byte{test.in[i]})
 			}
@@ -165,7 +171,7 @@ func FuzzCapture(f *testing.F) {
 		if fills < 4 {
 			total = int(fills) * half
 		}
-		var h headTail
+		h := headTail{half: half}
 		var all []byte
 		for written := 0; ; {
 			h.write(chunk)
@@ -179,10 +185,10 @@ func FuzzCapture(f *testing.F) {
 		}
 		text, lost := h.text()
 		want := string(all)
-		if lost != (len(all) > wire.MaxCapture) {
+		if lost != (len(all) > limit) {
 			t.Fatalf("of %d bytes: lost %t", len(all), lost)
 		}
-		if len(all) > wire.MaxCapture {
+		if len(all) > limit {
 			want = string(all[:half]) + missing + string(all[len(all)-half:])
 		}
 		if want = strings.ToValidUTF8(want, "\uFFFD"); text != want || !utf8.ValidString(text) {

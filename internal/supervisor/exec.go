@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/wire"
-	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
 // replyMargin is how much longer than the command's own timeout the host waits for
@@ -40,8 +40,8 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Invalid, Err: errors.New("stdin needs a streamed exec")})
 		return
 	}
-	var c capture
-	result, err := s.exec(r.Context(), run, &c)
+	c := newCapture(wire.MaxCapture)
+	result, err := s.exec(r.Context(), run, c)
 	if err != nil {
 		fail(w, err)
 		return
@@ -112,14 +112,15 @@ type sink interface {
 // exec runs a command in the guest and passes its output to out, until it has
 // ended. When ctx ends or out fails, the command is killed.
 func (s *supervisor) exec(ctx context.Context, run run, out sink) (*api.WorkspaceExec, error) {
-	conn, err := s.open(ctx, run)
+	e := s.begin(run)
+	conn, err := s.dial(ctx, run)
 	if err != nil {
-		return nil, err
+		return nil, e.lost(err)
 	}
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { abandon(conn) })
 	defer stop()
-	return s.relay(ctx, run, conn, out)
+	return e.relay(ctx, conn, out)
 }
 
 // lastWords is how long the agent of an abandoned command may take to kill it and
@@ -133,99 +134,69 @@ func abandon(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// open sends the request to the agent.
-func (s *supervisor) open(ctx context.Context, run run) (net.Conn, error) {
+// dial sends the request to the agent.
+func (s *supervisor) dial(ctx context.Context, run run) (net.Conn, error) {
 	line, err := json.Marshal(run.request)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := s.sandbox.Dial(ctx)
 	if err != nil {
-		return nil, s.lost(err)
+		return nil, err
 	}
 	if err = conn.SetDeadline(time.Now().Add(run.timeout + replyMargin)); err == nil {
 		_, err = conn.Write(append(line, '\n'))
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, s.lost(err)
+		return nil, err
 	}
 	return conn, nil
 }
 
 // relay passes frames on until the terminal one. The first terminal frame counts;
-// anything else that a guest may send is a fault of the protocol.
-func (s *supervisor) relay(ctx context.Context, run run, conn net.Conn, out sink) (*api.WorkspaceExec, error) {
+// anything else that a guest may send is a fault of the protocol. A client that takes
+// no more is no reason not to see how the command ends.
+func (e *entry) relay(ctx context.Context, conn net.Conn, out sink) (*api.WorkspaceExec, error) {
+	out = both{e.kept, out}
+	var left error
 	var buf []byte
 	for {
 		frame, err := wire.ReadFrame(conn, &buf)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, &api.Error{Kind: api.Canceled, Op: "exec", ID: s.ID, Err: context.Cause(ctx)}
+			if cause := cmp.Or(left, context.Cause(ctx)); cause != nil {
+				_ = e.lost(err)
+				return nil, &api.Error{Kind: api.Canceled, Op: "exec", ID: e.s.ID, Err: cause}
 			}
-			return nil, s.lost(err)
+			return nil, e.lost(err)
 		}
 		switch frame.Type {
 		case wire.FrameStdout, wire.FrameStderr:
-			if err := out.output(frame.Type, frame.Payload); err != nil {
-				return nil, &api.Error{Kind: api.Canceled, Op: "exec", ID: s.ID, Err: err}
+			if err := out.output(frame.Type, frame.Payload); err != nil && left == nil {
+				left, out = err, e.kept
+				abandon(conn)
 			}
 		case wire.FrameExit:
-			return s.ended(run, frame.Payload)
+			return e.ended(frame.Payload)
 		case wire.FrameFail:
-			return nil, s.refused(frame.Payload)
+			return nil, e.refusal(frame.Payload)
 		default:
-			return nil, s.lost(fmt.Errorf("unexpected frame %q", byte(frame.Type)))
+			return nil, e.lost(fmt.Errorf("unexpected frame %q", byte(frame.Type)))
 		}
 	}
 }
 
-// ended turns the agent's word into a result and notes it; the caller saves it when
-// the client has its answer. It is the guest's word: nothing on the host depends on it.
-func (s *supervisor) ended(run run, payload []byte) (*api.WorkspaceExec, error) {
-	var exit wire.Exit
-	if err := json.Unmarshal(payload, &exit); err != nil {
-		return nil, s.lost(fmt.Errorf("exit frame: %w", err))
-	}
-	if exit.Code < -64 || exit.Code > 255 || exit.DurationMS < 0 {
-		return nil, s.lost(fmt.Errorf("exit frame: code %d after %d ms", exit.Code, exit.DurationMS))
-	}
-	var result *api.WorkspaceExec
-	s.note(func(r *workspace.Record) {
-		r.Ran(api.LastCommand{
-			Sequence: r.CommandCount + 1, Command: run.shown, Cwd: run.cwd, ExitCode: exit.Code,
-			DurationMS: exit.DurationMS, ExecutionMode: r.Mode(),
-		}, s.Now())
-		result = &api.WorkspaceExec{
-			WorkspaceID: s.ID, Environment: r.Request.Environment, Command: run.shown, ExitCode: exit.Code,
-			DurationMS: exit.DurationMS, ExecutionMode: r.Mode(), Sequence: r.CommandCount, Cwd: run.cwd,
-			Reason: knownReason(exit.Reason),
-		}
-	})
-	return result, nil
-}
-
-// knownReason lets nothing through that the guest made up.
-func knownReason(reason string) *string {
-	switch reason {
-	case api.EndedByTimeout, api.EndedByOOM, api.EndedByCancel:
-		return &reason
-	default:
-		return nil
-	}
-}
-
-// refused is a request that the agent could not do at all.
-func (s *supervisor) refused(payload []byte) error {
+// refusal is what the agent says of a request that it could not do at all.
+func (e *entry) refusal(payload []byte) error {
 	var failure wire.Failure
 	if err := json.Unmarshal(payload, &failure); err != nil {
-		return s.lost(fmt.Errorf("failure frame: %w", err))
+		return e.lost(fmt.Errorf("failure frame: %w", err))
 	}
 	kind := api.Invalid
 	if api.Kind(failure.Kind) == api.Unsupported { // an older agent, perhaps
 		kind = api.Unsupported
 	}
-	return &api.Error{Kind: kind, Op: "exec", ID: s.ID, Err: errors.New(clip(failure.Error))}
+	return e.refused(&api.Error{Kind: kind, Op: "exec", ID: e.s.ID, Err: errors.New(clip(failure.Error))})
 }
 
 // maxGuestText bounds what of a guest's error text is passed on, in bytes.

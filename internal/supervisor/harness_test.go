@@ -30,9 +30,11 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	policy := api.DefaultPolicy
+	policy.Capacity = 2
 	st := enginetest.NewStore(t)
 	return &bench{store: st, cfg: Config{
-		ID: testID, Store: st, Engine: enginetest.NewFake(t), Capacity: 2, Version: "test", Now: time.Now,
+		ID: testID, Store: st, Engines: []engine.Engine{enginetest.NewFake(t)}, Policy: policy, Version: "test", Now: time.Now,
 	}}
 }
 
@@ -47,19 +49,49 @@ type running struct {
 // launch starts a supervisor and returns its answer.
 func (b *bench) launch(t *testing.T, cfg Config, launch workspace.Launch) (*running, workspace.Launched) {
 	t.Helper()
+	return b.launchWith(t, cfg, launch, nil)
+}
+
+// startIn is start with a context of its own for the supervisor.
+func (b *bench) startIn(t *testing.T, ctx context.Context, launch workspace.Launch) *running {
+	t.Helper()
+	cfg := b.cfg
+	cfg.Settle = nil
+	r, launched := b.launchUnder(t, ctx, cfg, launch, nil)
+	if launched.Error != nil {
+		t.Fatalf("launch: %+v", *launched.Error)
+	}
+	return r
+}
+
+// launchWith lets the client say more after the launch, and hang up; then there is no
+// answer.
+func (b *bench) launchWith(t *testing.T, cfg Config, launch workspace.Launch, more func(*running)) (*running, workspace.Launched) {
+	t.Helper()
+	return b.launchUnder(t, t.Context(), cfg, launch, more)
+}
+
+func (b *bench) launchUnder(t *testing.T, ctx context.Context, cfg Config, launch workspace.Launch, more func(*running)) (*running, workspace.Launched) {
+	t.Helper()
 	ours, theirs := net.Pipe()
 	cfg.Client = theirs
 	r := &running{client: ours, lines: bufio.NewReader(ours), ended: make(chan error, 1)}
-	go func() { r.ended <- Run(t.Context(), cfg) }()
+	go func() { r.ended <- Run(ctx, cfg) }()
 	t.Cleanup(func() { _ = ours.Close() })
 	if err := json.NewEncoder(ours).Encode(launch); err != nil {
 		t.Fatal(err)
 	}
+	var launched workspace.Launched
+	if more != nil {
+		go more(r) // ends when all is said, or the supervisor hangs up
+	}
 	line, err := r.lines.ReadBytes('\n')
+	if err != nil && more != nil {
+		return r, launched
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var launched workspace.Launched
 	if err := json.Unmarshal(line, &launched); err != nil {
 		t.Fatal(err)
 	}

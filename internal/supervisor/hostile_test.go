@@ -101,7 +101,7 @@ func TestHostileAgent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.cfg.Engine = lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}
+			b.cfg.Engines = []engine.Engine{lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}}
 			r := b.start(t, aWorkspace())
 			var result api.WorkspaceExec
 			f := r.call(t, "POST", "/v1/exec", api.ExecRequest{Argv: []string{"true"}}, &result)
@@ -109,8 +109,12 @@ func TestHostileAgent(t *testing.T) {
 				t.Errorf("got %+v, result %+v", f, result)
 			}
 			var ws api.Workspace
-			if f := r.call(t, "GET", "/v1/workspace", nil, &ws); f != nil || ws.CommandCount != 0 {
-				t.Errorf("a lie was counted as a command: %+v, %+v", ws.CommandCount, f)
+			if f := r.call(t, "GET", "/v1/workspace", nil, &ws); f != nil || ws.LastCommand == nil || ws.LastCommand.ExitCode != -1 {
+				t.Errorf("the lie was believed: %+v, %+v", ws.LastCommand, f)
+			}
+			var logs api.WorkspaceLogs
+			if f := r.call(t, "GET", "/v1/logs", nil, &logs); f != nil || logs.Count != 1 || *logs.Entries[0].Reason != api.EndedUnknown {
+				t.Errorf("logs: %+v, %+v", logs, f)
 			}
 		})
 	}
@@ -119,7 +123,7 @@ func TestHostileAgent(t *testing.T) {
 func TestFirstTerminalFrameCounts(t *testing.T) {
 	b := newBench(t)
 	answer := frame(wire.FrameExit, `{"exit_code":3}`) + frame(wire.FrameStdout, "late") + frame(wire.FrameExit, `{"exit_code":0}`)
-	b.cfg.Engine = lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}
+	b.cfg.Engines = []engine.Engine{lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}}
 	r := b.start(t, aWorkspace())
 	var result api.WorkspaceExec
 	if f := r.call(t, "POST", "/v1/exec", api.ExecRequest{Argv: []string{"true"}}, &result); f != nil || result.ExitCode != 3 || result.Stdout != "" {
@@ -130,7 +134,7 @@ func TestFirstTerminalFrameCounts(t *testing.T) {
 func TestGuestTextIsCut(t *testing.T) {
 	b := newBench(t)
 	answer := frame(wire.FrameFail, `{"error":"`+strings.Repeat("x", 500_000)+`"}`)
-	b.cfg.Engine = lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}
+	b.cfg.Engines = []engine.Engine{lyingEngine{&liar{answer: []byte(answer), ended: make(chan struct{})}}}
 	r := b.start(t, aWorkspace())
 	f := r.call(t, "POST", "/v1/exec", api.ExecRequest{Argv: []string{"true"}}, nil)
 	if f == nil || len(f.Error) > 2*maxGuestText || !strings.Contains(f.Error, "truncated") {
@@ -140,7 +144,7 @@ func TestGuestTextIsCut(t *testing.T) {
 
 func TestReasonsAreOurs(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Engine = lyingEngine{&liar{answer: []byte(frame(wire.FrameExit, `{"exit_code":0,"reason":"\u001b[2Jpwned"}`)), ended: make(chan struct{})}}
+	b.cfg.Engines = []engine.Engine{lyingEngine{&liar{answer: []byte(frame(wire.FrameExit, `{"exit_code":0,"reason":"\u001b[2Jpwned"}`)), ended: make(chan struct{})}}}
 	r := b.start(t, aWorkspace())
 	var result api.WorkspaceExec
 	if f := r.call(t, "POST", "/v1/exec", api.ExecRequest{Argv: []string{"true"}}, &result); f != nil || result.Reason != nil {

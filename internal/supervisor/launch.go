@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
+	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -19,13 +19,13 @@ const launchTime = 10 * time.Second
 // maxLaunch bounds that line, in bytes.
 const maxLaunch = 1 << 20
 
-// readLaunch reads what the client wants.
-func readLaunch(c net.Conn) (workspace.Launch, error) {
+// readLaunch reads what the client wants. More may follow on in.
+func readLaunch(c net.Conn, in *bufio.Reader) (workspace.Launch, error) {
 	var launch workspace.Launch
 	if err := c.SetReadDeadline(time.Now().Add(launchTime)); err != nil {
 		return launch, err
 	}
-	line, err := bufio.NewReader(io.LimitReader(c, maxLaunch)).ReadBytes('\n')
+	line, err := wire.ReadLine(in, maxLaunch)
 	if err != nil {
 		return launch, fmt.Errorf("reading the launch request: %w", err)
 	}

@@ -14,6 +14,13 @@ func (s *supervisor) view() *api.Workspace {
 	return s.record.View(s.path(AgentSocket))
 }
 
+// recorded is the record as it is now. What its pointers lead to is never changed.
+func (s *supervisor) recorded() workspace.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record
+}
+
 // note changes the record. Everybody sees it at once; that it outlives this process
 // is up to save.
 func (s *supervisor) note(change func(*workspace.Record)) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -40,7 +41,7 @@ func (s *supervisor) listen() (*server, error) {
 	}
 	return &server{
 		control: control,
-		bridge:  newBridge(agent, s.sandbox.Dial),
+		bridge:  newBridge(agent, s.dialBusy),
 		http: &http.Server{
 			Handler:           s.routes(),
 			ReadHeaderTimeout: 10 * time.Second,
@@ -107,8 +108,13 @@ func (s *supervisor) routes() http.Handler {
 		reply(w, s.hello())
 	})
 	mux.HandleFunc("GET /v1/workspace", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.view()) })
+	mux.HandleFunc("PATCH /v1/workspace", s.serveUpdate)
 	mux.HandleFunc("DELETE /v1/workspace", s.serveDelete)
+	mux.HandleFunc("POST /v1/stop", s.serveStop)
 	mux.HandleFunc("POST /v1/exec", s.serveExec)
+	mux.HandleFunc("GET /v1/logs", s.serveLogs)
+	mux.HandleFunc("PUT /v1/sync", s.serveSync)
+	mux.HandleFunc("POST /v1/sync/compare", s.serveCompare)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
 	})
@@ -117,22 +123,28 @@ func (s *supervisor) routes() http.Handler {
 
 // hello is how this supervisor introduces itself.
 func (s *supervisor) hello() *api.Hello {
-	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete"}}
+	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync"}}
 }
 
-// serveDelete answers when nothing is left but this process, which ends with the
-// answer.
-func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
-	s.finish(ending{remove: true, reason: api.ReasonExplicitDelete})
-	<-s.gone
-	switch {
-	case s.outcome != nil:
-		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: "delete workspace", ID: s.ID, Err: s.outcome})
-	case !s.why.remove:
-		fail(w, &api.Error{Kind: api.Conflict, Op: "delete workspace", ID: s.ID, Err: errors.New("it was just stopping"), Hint: "try again"})
-	default:
-		reply(w, api.WorkspaceDelete{WorkspaceID: s.ID, Deleted: true, Reason: api.ReasonExplicitDelete})
+// dialBusy is a connection to the agent that counts as use of the workspace until it
+// is closed.
+func (s *supervisor) dialBusy(ctx context.Context) (net.Conn, error) {
+	conn, err := s.sandbox.Dial(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return &busyConn{Conn: conn, done: sync.OnceFunc(s.busy())}, nil
+}
+
+type busyConn struct {
+	net.Conn
+	done func()
+}
+
+// Close implements net.Conn.
+func (c *busyConn) Close() error {
+	c.done()
+	return c.Conn.Close()
 }
 
 // bodyTime bounds reading a request, so that nobody can hold one half said.

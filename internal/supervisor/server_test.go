@@ -107,7 +107,7 @@ func TestHello(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete"}}
+	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -130,7 +130,7 @@ func TestReadLaunch(t *testing.T) {
 		"as it should be":   {`{"kind":"run","lease":true,"request":{"environment":"host"}}` + "\n", ""},
 		"of a newer client": {`{"kind":"run","lease":true,"request":{"environment":"host"},"new":1}` + "\n", ""},
 		"hangs up":          {"", "reading the launch request"},
-		"half a line":       {`{"kind":"run"`, "reading the launch request"},
+		"half a line":       {`{"kind":"run"`, "launch request: unexpected end"},
 		"no JSON":           {"run\n", "launch request: "},
 		"no kind":           {"{}\n", `unknown kind ""`},
 		"unknown kind":      {`{"kind":"daemon"}` + "\n", `unknown kind "daemon"`},
@@ -144,7 +144,7 @@ func TestReadLaunch(t *testing.T) {
 					_ = ours.Close()
 				}
 			}()
-			got, err := readLaunch(theirs)
+			got, err := readLaunch(theirs, bufio.NewReader(theirs))
 			if test.says == "" {
 				if diff := cmp.Diff(good, got); diff != "" || err != nil {
 					t.Errorf("%v (-want +got):\n%s", err, diff)

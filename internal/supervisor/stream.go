@@ -25,9 +25,10 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	agent, err := s.open(ctx, run)
+	e := s.begin(run)
+	agent, err := s.dial(ctx, run)
 	if err != nil {
-		sendFailure(conn, err)
+		sendFailure(conn, e.lost(err))
 		return
 	}
 	defer func() { _ = agent.Close() }()
@@ -35,7 +36,7 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 		cancel(forward(agent, buffered, run.request.Stdin))
 		abandon(agent)
 	}()
-	result, err := s.relay(ctx, run, agent, frames{conn})
+	result, err := e.relay(ctx, agent, frames{conn})
 	if err != nil {
 		sendFailure(conn, err)
 		return

@@ -74,7 +74,7 @@ func TestClientGoneBeforeReady(t *testing.T) {
 	b := newBench(t)
 	fake := enginetest.NewFake(t)
 	cfg := b.cfg
-	cfg.Engine = fake
+	cfg.Engines = []engine.Engine{fake}
 	gone := make(chan struct{})
 	r := &running{}
 	fake.Started = func(*enginetest.FakeSandbox) { <-gone }
@@ -90,7 +90,7 @@ func TestLostSandboxIsStoppedWithItsReason(t *testing.T) {
 	fake := enginetest.NewFake(t)
 	boxes := make(chan *enginetest.FakeSandbox, 1)
 	fake.Started = func(s *enginetest.FakeSandbox) { boxes <- s }
-	b.cfg.Engine = fake
+	b.cfg.Engines = []engine.Engine{fake}
 	r := b.start(t, aWorkspace())
 	(<-boxes).Crash()
 	if err := r.wait(t); err != nil {
@@ -165,7 +165,7 @@ func TestRefusedBeforeAnythingIsMade(t *testing.T) {
 
 func TestCapacity(t *testing.T) {
 	b := newBench(t)
-	b.cfg.Capacity = 1
+	b.cfg.Policy.Capacity = 1
 	b.start(t, aWorkspace())
 	second := b.cfg
 	second.ID = "ba9876543210"

@@ -16,7 +16,8 @@ const (
 )
 
 // Actions of the base protocol and, from ActionHello on, of ours on top of it. A
-// missing action means ActionExec; an unknown one is answered with an error.
+// missing action means ActionExec; an unknown one is answered with an error. Those of
+// trees, ActionPush and ActionCompare, are ours too.
 const (
 	ActionExec           = "exec"
 	ActionExtractArchive = "extract_archive"

@@ -138,6 +138,8 @@ func (*SignalShellRequest) request() {}
 func (*CloseShellRequest) request()  {}
 func (*HelloRequest) request()       {}
 func (*StreamRequest) request()      {}
+func (*PushRequest) request()        {}
+func (*CompareRequest) request()     {}
 
 // Defaults of request fields that are absent or null.
 const (
@@ -183,6 +185,10 @@ func newRequest(action string) Request {
 		return &HelloRequest{Action: action}
 	case ActionStream:
 		return &StreamRequest{Action: action}
+	case ActionPush:
+		return &PushRequest{Action: action, Destination: defaultRoot}
+	case ActionCompare:
+		return &CompareRequest{Action: action, Destination: defaultRoot}
 	}
 	return nil
 }

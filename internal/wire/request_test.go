@@ -46,6 +46,8 @@ func TestDecodeRequest(t *testing.T) {
 		"close shell":  {`{"action":"close_shell","shell_id":"s"}`, &CloseShellRequest{Action: ActionCloseShell, ShellID: "s"}},
 		"hello":        {`{"action":"hello"}`, &HelloRequest{Action: ActionHello}},
 		"stream":       {`{"action":"exec_stream","argv":["a"],"env":{"A":"b"}}`, &StreamRequest{Action: ActionStream, Argv: []string{"a"}, Env: map[string]string{"A": "b"}}},
+		"push":         {`{"action":"push_tree"}`, &PushRequest{Action: ActionPush, Destination: "/workspace"}},
+		"compare":      {`{"action":"compare_tree","destination":"a"}`, &CompareRequest{Action: ActionCompare, Destination: "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := DecodeRequest([]byte(tc.line))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"iter"
 	"net"
 	"strings"
 	"testing"
@@ -136,6 +137,10 @@ func ask(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest
 		return client.Delete(ctx, string(req.Path))
 	case *wire.ReadShellRequest:
 		return client.ReadShell(ctx, *req)
+	case *wire.PushRequest:
+		return client.PushTree(ctx, req.Destination, bytes.NewReader(payloads(body)))
+	case *wire.CompareRequest:
+		return client.CompareTree(ctx, req.Destination, entries(payloads(body)))
 	}
 	return nil, errors.New("the test cannot make this call")
 }
@@ -178,5 +183,29 @@ func stream(ctx context.Context, client *wire.Client, req *wire.StreamRequest, c
 			return got, err
 		}
 		got = append(got, string(f.Type)+" "+string(f.Payload))
+	}
+}
+
+// payloads is what frames hold together.
+func payloads(frames []byte) (all []byte) {
+	r, buf := bytes.NewReader(frames), []byte(nil)
+	for {
+		f, err := wire.ReadFrame(r, &buf)
+		if err != nil {
+			return all
+		}
+		all = append(all, f.Payload...)
+	}
+}
+
+// entries are the entries of a tree by their lines.
+func entries(lines []byte) iter.Seq[wire.TreeEntry] {
+	return func(yield func(wire.TreeEntry) bool) {
+		for line := range bytes.Lines(lines) {
+			e, err := wire.DecodeTreeEntry(line)
+			if err != nil || !yield(e) {
+				return
+			}
+		}
 	}
 }

@@ -21,7 +21,9 @@ var noon = time.Date(2024, 5, 6, 12, 0, 0, 250_000_000, time.UTC)
 var testEngine = engine.Info{Name: "fake", Isolation: "sentry", Mode: api.ModeGuestVsock}
 
 func request() api.CreateRequest {
-	return api.CreateRequest{Environment: engine.EnvironmentHost, Name: "n", Labels: map[string]string{"k": "v"}}
+	return api.CreateRequest{
+		Environment: engine.EnvironmentHost, Name: "n", Labels: map[string]string{"k": "v"}, TTLSeconds: api.Forever,
+	}.WithDefaults(api.DefaultPolicy)
 }
 
 // record is one of a workspace in that state.

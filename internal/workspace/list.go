@@ -62,6 +62,9 @@ func settle(ctx context.Context, st *store.Store, id string) *Record {
 	if lost && sweepOne(ctx, st, id) == nil {
 		r, _, err = observe(st, id)
 	}
+	if err == nil && r.State == api.StateStopped && r.Expired(time.Now()) {
+		return nil // and it resists being removed
+	}
 	if errors.Is(err, api.NotFound) {
 		return nil
 	}
@@ -69,21 +72,30 @@ func settle(ctx context.Context, st *store.Store, id string) *Record {
 }
 
 // observe reads a record and corrects it by what can be seen. It is lost if the
-// record says that it runs, but nobody holds the lock. A record that cannot be read
-// comes back as a broken workspace beside the error.
+// record says that it runs, but nobody holds the lock, or if it is stopped and its
+// time is over: somebody has to see to it. A record that cannot be read comes back as
+// a broken workspace beside the error.
 func observe(st *store.Store, id string) (r Record, lost bool, err error) {
 	r, err = Read(st, id)
 	if err != nil {
 		return Record{ID: id, Kind: KindWorkspace, State: api.StateBroken, Reason: ReasonUnreadable + ": " + err.Error()}, false, err
 	}
 	if r.State == api.StateStopped {
-		return r, false, nil
+		return r, r.Expired(time.Now()), nil
 	}
 	running, err := st.Running(id)
 	if lost = err == nil && !running; lost {
-		r.State, r.Reason = api.StateStopped, ReasonSupervisorLost
+		r.State, r.Reason = api.StateStopped, whyLost(r)
 	}
 	return r, lost, err
+}
+
+// whyLost is why a workspace that ran is left without its supervisor.
+func whyLost(r Record) string {
+	if boot, err := sys.BootID(); err == nil && r.Supervisor.BootID != "" && r.Supervisor.BootID != boot {
+		return ReasonRebooted
+	}
+	return ReasonSupervisorLost
 }
 
 // Delete removes a workspace that no supervisor holds, a broken one too, and
@@ -130,8 +142,9 @@ func Kill(ctx context.Context, st *store.Store, id string) error {
 const killTime = 5 * time.Second
 
 // Sweep frees what killed supervisors left: it removes one-shot runs that nobody
-// holds, and frees the sandboxes of workspaces whose supervisor is gone. Workspaces
-// that are held, and those that cannot be read, are left alone.
+// holds, and workspaces that were never finished, and frees the sandboxes of those
+// whose supervisor is gone. It removes stopped workspaces whose time is over.
+// Workspaces that are held, and those that cannot be read, are left alone.
 func Sweep(ctx context.Context, st *store.Store) error {
 	ids, err := st.IDs()
 	if err != nil {
@@ -156,15 +169,26 @@ func sweepOne(ctx context.Context, st *store.Store, id string) error {
 	}
 	defer func() { _ = w.Unlock() }()
 	r, err := Read(st, id) // again, now that nobody else writes
-	if err != nil || r.State == api.StateStopped {
+	switch {
+	case err != nil:
 		return err
-	}
-	if r.Kind == KindRun {
+	case r.Expired(time.Now()):
+		_ = Bury(w, ReasonExpired, time.Now())
+		return w.Remove(ctx)
+	case r.State == api.StateStopped:
+		return nil
+	case r.Kind == KindRun || r.State == api.StateCreated: // nobody was told of it
 		return w.Remove(ctx)
 	}
+	return Settle(ctx, w, &r)
+}
+
+// Settle frees what the supervisor of a workspace left that was killed, and says so in
+// its record.
+func Settle(ctx context.Context, w *store.Workspace, r *Record) error {
 	if err := w.Reap(ctx); err != nil {
 		return err
 	}
-	r.State, r.Reason = api.StateStopped, ReasonSupervisorLost
-	return Write(w, r)
+	r.State, r.Reason = api.StateStopped, whyLost(*r)
+	return Write(w, *r)
 }

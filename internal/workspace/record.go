@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,11 +31,24 @@ const (
 )
 
 // Launch is what a client tells a new supervisor, in one line of JSON over the
-// socket that the supervisor inherits as descriptor 3.
+// socket that the supervisor inherits as descriptor 3. Where the request has a seed,
+// its archive follows as wire.FrameData and a wire.FrameEnd, or a wire.FrameFail that
+// calls everything off.
 type Launch struct {
 	Kind    Kind              `json:"kind"`
 	Lease   bool              `json:"lease"` // end of file on the socket: kill and delete
 	Request api.CreateRequest `json:"request"`
+
+	// Start starts a workspace that is there and stopped, instead of making one.
+	Start *api.StartRequest `json:"start,omitempty"`
+
+	// PackedAt is when the client began to read the seed, by its clock.
+	PackedAt api.Timestamp `json:"packed_at,omitempty"`
+}
+
+// Seeded is the payload of the wire.FrameEnd after a seed.
+type Seeded struct {
+	Skipped int `json:"skipped"` // special files that the client left out
 }
 
 // Launched is the supervisor's one line in answer. Error is set where the
@@ -57,10 +71,48 @@ type Record struct {
 	Reason         string            `json:"reason,omitempty"`
 	Limits         api.Limits        `json:"limits"`
 	CreatedAt      api.Timestamp     `json:"created_at"`
+	ExpiresAt      *api.Timestamp    `json:"expires_at,omitempty"` // nil: never
 	LastActivityAt api.Timestamp     `json:"last_activity_at"`
 	CommandCount   int               `json:"command_count"`
 	LastCommand    *api.LastCommand  `json:"last_command,omitempty"`
 	Supervisor     Supervisor        `json:"supervisor"`
+
+	Seed     api.Seed   `json:"seed"`
+	Baseline *Baseline  `json:"baseline,omitempty"` // nil: it began empty
+	Disk     *SavedDisk `json:"disk,omitempty"`     // what start brings back; nil: the baseline
+	Proven   *SavedDisk `json:"proven,omitempty"`   // the last that a sandbox was started from
+	Pushes   []Push     `json:"pushes,omitempty"`   // the newest last
+}
+
+// Push is a tree that was put into the workspace from a directory of the host.
+type Push struct {
+	Source      string        `json:"source"`
+	Destination string        `json:"destination"`
+	At          api.Timestamp `json:"at"` // when the client began to read it, by its clock
+}
+
+// maxPushes is how many sources are remembered.
+const maxPushes = 32
+
+// Pushed notes a push. A source has one entry for each destination.
+func (r *Record) Pushed(p Push) {
+	r.Pushes = slices.DeleteFunc(r.Pushes, func(old Push) bool {
+		return old.Source == p.Source && old.Destination == p.Destination
+	})
+	r.Pushes = append(r.Pushes, p)
+	if over := len(r.Pushes) - maxPushes; over > 0 {
+		r.Pushes = slices.Delete(r.Pushes, 0, over)
+	}
+}
+
+// LastPush is when a source was last put there; 0: never, or too long ago.
+func (r *Record) LastPush(source, destination string) api.Timestamp {
+	for _, p := range r.Pushes {
+		if p.Source == source && p.Destination == destination {
+			return p.At
+		}
+	}
+	return 0
 }
 
 // Supervisor names the process that holds the workspace, so that it can be ended
@@ -83,36 +135,70 @@ func Myself() (Supervisor, error) {
 // Why a workspace is stopped, beside the reasons of package engine.
 const (
 	ReasonSupervisorLost = "supervisor_lost" // its supervisor was killed; the sandbox went with it
+	ReasonRebooted       = "host_rebooted"   // the machine was started anew
+	ReasonStopped        = "explicit_stop"
+	ReasonIdle           = "idle" // nothing was done in it for its idle time
+	ReasonShutdown       = "supervisor_stopped"
 	ReasonUnreadable     = "unreadable_record"
 )
 
 // NewRecord makes the record of a workspace that is about to be created. The
-// request must have been checked.
+// request must have been checked, and have its defaults.
 func NewRecord(id string, launch Launch, info engine.Info, now time.Time) Record {
-	return Record{
-		ID: id, Kind: launch.Kind, Request: launch.Request.WithDefaults(), Engine: info,
+	r := Record{
+		ID: id, Kind: launch.Kind, Request: launch.Request, Engine: info,
 		State: api.StateCreated, Limits: api.Limits{},
 		CreatedAt: api.At(now), LastActivityAt: api.At(now),
+		Seed: api.Seed{Mode: api.SeedEmpty, Destination: api.WorkspacePath},
+	}
+	r.Renew(launch.Request.TTLSeconds, now)
+	return r
+}
+
+// Previous is the image that start falls back to when the newest is damaged; nil: the
+// baseline.
+func (r *Record) Previous() *SavedDisk {
+	if r.Proven != nil && r.Disk != nil && r.Proven.Generation == r.Disk.Generation {
+		return nil
+	}
+	return r.Proven
+}
+
+// Renew sets its time to live, from now on.
+func (r *Record) Renew(seconds int, now time.Time) {
+	r.Request.TTLSeconds, r.ExpiresAt = seconds, nil
+	if seconds != api.Forever {
+		at := api.At(now.Add(time.Duration(seconds) * time.Second))
+		r.ExpiresAt = &at
 	}
 }
 
-// ExpiresAt is when its time is over. Nothing extends it.
-func (r *Record) ExpiresAt() time.Time {
-	return r.CreatedAt.Time().Add(time.Duration(r.Request.TTLSeconds) * time.Second)
+// Expired reports whether its time is over.
+func (r *Record) Expired(now time.Time) bool {
+	return r.ExpiresAt != nil && !now.Before(r.ExpiresAt.Time())
 }
 
 // maxCommand is how much of a command is kept, in bytes. The record is read whole by
 // everybody who asks.
 const maxCommand = 4096
 
-// Ran notes a finished command.
+// Began notes a command that is about to run, and returns its number.
+func (r *Record) Began(now time.Time) int {
+	r.CommandCount++
+	r.LastActivityAt = api.At(now)
+	return r.CommandCount
+}
+
+// Ran notes a finished command. Of several at once that with the highest number is
+// the last.
 func (r *Record) Ran(last api.LastCommand, now time.Time) {
 	if len(last.Command) > maxCommand {
 		last.Command = strings.ToValidUTF8(last.Command[:maxCommand], "") + " … (truncated)"
 	}
-	r.CommandCount = last.Sequence
-	r.LastCommand = &last
 	r.LastActivityAt = api.At(now)
+	if r.LastCommand == nil || r.LastCommand.Sequence < last.Sequence {
+		r.LastCommand = &last
+	}
 }
 
 // Mode is how commands reach the guest at this moment.
@@ -137,7 +223,8 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		WorkspaceID: r.ID, Name: optional(r.Request.Name), Labels: labels,
 		Environment: r.Request.Environment, VCPUCount: r.Request.VCPUCount, MemMiB: r.Request.MemMiB,
 		DiskMiB: r.Request.DiskMiB, TTLSeconds: r.Request.TTLSeconds,
-		CreatedAt: r.CreatedAt, LastActivityAt: r.LastActivityAt, ExpiresAt: api.At(r.ExpiresAt()),
+		IdleSeconds: r.Request.IdleSeconds,
+		CreatedAt:   r.CreatedAt, LastActivityAt: r.LastActivityAt, ExpiresAt: r.ExpiresAt,
 		State: r.State, Reason: optional(r.Reason),
 		NetworkPolicy:   r.Request.NetworkPolicy,
 		NetworkEnabled:  r.Request.NetworkPolicy == api.NetworkEgress || r.Request.NetworkPolicy == api.NetworkEgressPublishedPorts,
@@ -145,10 +232,23 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		ExecutionMode:   r.Mode(), Engine: r.Engine.Name, Isolation: r.Engine.Isolation, Limits: r.Limits,
 		AgentSocket:   optional(agentSocket),
 		WorkspacePath: api.WorkspacePath,
-		WorkspaceSeed: api.Seed{Mode: "empty", Destination: api.WorkspacePath},
+		WorkspaceSeed: r.Seed,
+		LastSavedAt:   r.savedAt(),
 		Secrets:       []api.Secret{},
 		CommandCount:  r.CommandCount, LastCommand: r.LastCommand,
 		Metadata: map[string]string{},
+	}
+}
+
+// savedAt is when that was which start would bring back.
+func (r *Record) savedAt() *api.Timestamp {
+	switch {
+	case r.Disk != nil:
+		return &r.Disk.At
+	case r.State == api.StateCreated || r.State == api.StateBroken:
+		return nil
+	default:
+		return &r.CreatedAt // the seed, or nothing
 	}
 }
 

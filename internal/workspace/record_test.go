@@ -3,6 +3,7 @@ package workspace
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,31 +16,73 @@ import (
 func text(s string) *string { return &s }
 
 func TestNewRecord(t *testing.T) {
-	got := NewRecord(testID, Launch{Kind: KindRun, Lease: true, Request: api.CreateRequest{Environment: "host"}}, testEngine, noon)
+	got := NewRecord(testID, Launch{Kind: KindRun, Lease: true, Request: api.CreateRequest{Environment: "host"}.WithDefaults(api.DefaultPolicy)}, testEngine, noon)
 	want := Record{
 		ID: testID, Kind: KindRun, Engine: testEngine, State: api.StateCreated,
 		Request: api.CreateRequest{
 			Environment: "host", VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600, NetworkPolicy: "off",
 		},
-		CreatedAt: 1714996800.25, LastActivityAt: 1714996800.25,
+		CreatedAt: 1714996800.25, LastActivityAt: 1714996800.25, ExpiresAt: stamp(1714997400.25),
+		Seed: api.Seed{Mode: api.SeedEmpty, Destination: "/workspace"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if expires := got.ExpiresAt(); !expires.Equal(noon.Add(10 * time.Minute)) {
-		t.Errorf("it expires at %v", expires)
+}
+
+func stamp(t api.Timestamp) *api.Timestamp { return &t }
+
+func TestRenew(t *testing.T) {
+	r := record(testID, KindWorkspace, api.StateStarted)
+	later := noon.Add(time.Hour)
+	r.Renew(90, later)
+	if r.Expired(later.Add(89*time.Second)) || !r.Expired(later.Add(90*time.Second)) || r.View("").TTLSeconds != 90 {
+		t.Errorf("after 90 seconds more: %+v", r.View(""))
+	}
+	r.Renew(api.Forever, later)
+	if r.Expired(later.AddDate(100, 0, 0)) || r.View("").ExpiresAt != nil {
+		t.Errorf("without an end: %+v", r.View(""))
+	}
+}
+
+// Of two commands at once the one that began later is the last, whichever ends first.
+func TestLastCommandIsTheOneThatBeganLast(t *testing.T) {
+	r := record(testID, KindWorkspace, api.StateStarted)
+	first, second := r.Began(noon), r.Began(noon)
+	r.Ran(api.LastCommand{Sequence: second}, noon)
+	r.Ran(api.LastCommand{Sequence: first}, noon)
+	if r.CommandCount != 2 || r.LastCommand.Sequence != second {
+		t.Errorf("%d commands, the last is %+v", r.CommandCount, r.LastCommand)
+	}
+}
+
+func TestPushesAreRemembered(t *testing.T) {
+	var r Record
+	for i := range 2 * maxPushes {
+		r.Pushed(Push{Source: "/src", Destination: fmt.Sprint("/workspace/", i), At: api.Timestamp(i + 1)})
+	}
+	r.Pushed(Push{Source: "/src", Destination: "/workspace/40", At: 1000})
+	if len(r.Pushes) != maxPushes {
+		t.Errorf("%d pushes are kept", len(r.Pushes))
+	}
+	for destination, want := range map[string]api.Timestamp{"/workspace/40": 1000, "/workspace/63": 64, "/workspace/0": 0, "/other": 0} {
+		if got := r.LastPush("/src", destination); got != want {
+			t.Errorf("last push to %s at %v, want %v", destination, got, want)
+		}
 	}
 }
 
 func TestView(t *testing.T) {
 	r := record(testID, KindWorkspace, api.StateStarted)
 	r.Limits = api.Limits{Enforced: true}
+	r.CommandCount = 3
+	r.Renew(600, noon)
 	r.Ran(api.LastCommand{Sequence: 3, Command: "false", ExitCode: 1}, noon.Add(time.Second))
 	want := &api.Workspace{
 		WorkspaceID: testID, Name: text("n"), Labels: map[string]string{"k": "v"}, Environment: "host",
 		VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600,
-		CreatedAt: 1714996800.25, LastActivityAt: 1714996801.25, ExpiresAt: 1714997400.25,
-		State: api.StateStarted, NetworkPolicy: "off", ExecutionMode: api.ModeGuestVsock,
+		CreatedAt: 1714996800.25, LastActivityAt: 1714996801.25, ExpiresAt: stamp(1714997400.25),
+		LastSavedAt: stamp(1714996800.25), State: api.StateStarted, NetworkPolicy: "off", ExecutionMode: api.ModeGuestVsock,
 		Engine: "fake", Isolation: "sentry", Limits: api.Limits{Enforced: true}, AgentSocket: text("/run/agent.sock"),
 		WorkspacePath: "/workspace", WorkspaceSeed: api.Seed{Mode: "empty", Destination: "/workspace"},
 		Secrets: []api.Secret{}, CommandCount: 3,
@@ -74,6 +117,7 @@ func TestViewOfWhatIsNotThere(t *testing.T) {
 func TestSummaryIsPartOfTheView(t *testing.T) {
 	r := record(testID, KindWorkspace, api.StateStopped)
 	r.Reason = "oom"
+	r.CommandCount = 2
 	r.Ran(api.LastCommand{Sequence: 2}, noon.Add(time.Minute))
 	view, summary := fields(t, r.View("")), fields(t, r.Summary())
 	for name, got := range summary {

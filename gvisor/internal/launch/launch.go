@@ -28,6 +28,9 @@ const (
 	gofer  = "runsc-gofer"
 )
 
+// IsSentry reports whether an argument list makes this process the Sentry.
+func IsSentry(argv []string) bool { return len(argv) > 0 && argv[0] == sentry }
+
 // Prepare readies the process for runsc and returns the argument list that is
 // runsc's: argv without the leading "--stage FILE", if there was one, and with
 // passed descriptors renumbered. It changes the process for good (descriptors,

@@ -29,6 +29,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/gvisor/internal/filters"
 	"github.com/pyro-sandbox/pyro/gvisor/internal/launch"
+	"github.com/pyro-sandbox/pyro/gvisor/internal/layer"
 )
 
 // Exit statuses of the program itself.
@@ -58,6 +59,12 @@ func Main(argv []string, stdout, stderr io.Writer) int {
 		return exitLaunch
 	}
 	filters.Register()
+	if launch.IsSentry(args) {
+		if err := layer.Register(); err != nil {
+			_, _ = fmt.Fprintln(stderr, "pyro-runsc: layer: "+oneLine(err.Error()))
+			return exitLaunch
+		}
+	}
 	os.Args = args // where runsc reads them
 	cli.Run(nil, Commands(), []subcommands.Command{})
 	return exitRunsc

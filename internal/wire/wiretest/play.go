@@ -64,17 +64,36 @@ func (c *Case) Record(conn net.Conn) ([]byte, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	var announced struct {
-		Size int64 `json:"archive_size"`
+		Action string `json:"action"`
+		Size   int64  `json:"archive_size"`
 	}
 	if err := json.Unmarshal(line, &announced); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	body, err := io.ReadAll(io.LimitReader(r, announced.Size))
+	if announced.Action == wire.ActionPush || announced.Action == wire.ActionCompare {
+		body, err = treeAfter(r)
+	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	rest := Case{Turns: c.Turns[1:]}
 	return append(append(line, '\n'), body...), rest.Serve(conn)
+}
+
+// treeAfter reads frames to the last one of a tree.
+func treeAfter(r io.Reader) ([]byte, error) {
+	var all bytes.Buffer
+	var buf []byte
+	for {
+		f, err := wire.ReadFrame(r, &buf)
+		if err == nil {
+			err = wire.WriteFrame(&all, f.Type, f.Payload)
+		}
+		if err != nil || f.Type == wire.FrameEnd {
+			return all.Bytes(), err
+		}
+	}
 }
 
 // Play plays the host on conn, which leads to a real agent, and closes it. It

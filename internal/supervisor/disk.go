@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/engine"
+	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/wire"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// use counts what is done in the workspace.
+type use struct {
+	begun  atomic.Int64 // ever
+	active atomic.Int64 // now
+	last   atomic.Int64 // when something last began or ended, in Unix nanoseconds
+}
+
+// busy notes that something is done in the workspace until the returned function is
+// called.
+func (s *supervisor) busy() (done func()) {
+	s.use.begun.Add(1)
+	s.use.active.Add(1)
+	s.use.last.Store(s.Now().UnixNano())
+	return func() {
+		s.use.last.Store(s.Now().UnixNano())
+		s.use.active.Add(-1)
+	}
+}
+
+// marks tell whether anything may have been written since.
+type marks struct {
+	begun  int64
+	active int64
+	stamp  string
+}
+
+func (s *supervisor) marks() marks {
+	m := marks{begun: s.use.begun.Load(), active: s.use.active.Load()}
+	if box, ok := s.sandbox.(engine.DiskSnapshotter); ok {
+		m.stamp, _ = box.DiskStamp() // one that cannot be had is always another
+	}
+	return m
+}
+
+// unsaved reports whether the newest image may be out of date.
+func (s *supervisor) unsaved() bool {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	now := s.marks()
+	return now != s.saved || now.active > 0 || now.stamp == ""
+}
+
+// saveDisk makes an image of the disk and lets it take the place of the newest one,
+// in one step. What a start has proven stays until the next start has proven another.
+func (s *supervisor) saveDisk(ctx context.Context) error {
+	box, keeper, err := s.snapshotter()
+	if err != nil {
+		return err
+	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	at := s.marks()
+	format, err := keeper.DiskFormat(ctx)
+	if err != nil {
+		return err
+	}
+	before := s.recorded()
+	image, err := workspace.NewImage(s.held.Path(), &before)
+	if err != nil {
+		return err
+	}
+	image.Format, image.At = format, api.At(s.Now())
+	if err = fault.Error("image-write"); err == nil {
+		err = box.SaveDisk(ctx, image.Dir(s.held.Path()))
+	}
+	if err == nil {
+		err = image.Seal(ctx, s.held.Path())
+	}
+	if err == nil {
+		err = s.keepImage(image, before.Disk)
+	}
+	if err != nil {
+		return errors.Join(&api.Error{Kind: api.KindOf(err), Op: "save disk of workspace", ID: s.ID, Hint: api.HintOf(err), Err: err}, os.RemoveAll(image.Dir(s.held.Path())))
+	}
+	fault.Hit("image-kept")
+	s.saved = at
+	now := s.recorded()
+	return workspace.PruneImages(s.held.Path(), &now)
+}
+
+// keepImage makes an image the newest one, or leaves the one that was.
+func (s *supervisor) keepImage(image, before *workspace.SavedDisk) error {
+	s.note(func(r *workspace.Record) { r.Disk = image })
+	err := s.save()
+	if err != nil {
+		s.note(func(r *workspace.Record) { r.Disk = before })
+	}
+	return err
+}
+
+// snapshotter finds the power to save the disk.
+func (s *supervisor) snapshotter() (engine.DiskSnapshotter, engine.DiskKeeper, error) {
+	box, ok := s.sandbox.(engine.DiskSnapshotter)
+	keeper, also := s.engine.(engine.DiskKeeper)
+	if !ok || !also {
+		return nil, nil, &api.Error{
+			Kind: api.Unsupported, Op: "save disk of workspace", ID: s.ID,
+			Hint: "take out what you need, or give it up: `pyro workspace stop " + s.ID + " --discard`",
+			Err:  errors.New("engine " + s.engine.Info().Name + " cannot save a disk"),
+		}
+	}
+	return box, keeper, nil
+}
+
+// saveTime bounds one image, and saveRetry is how long after a failure, as on a full
+// disk, the next one is tried.
+const (
+	saveTime  = 10 * time.Minute
+	saveRetry = time.Minute
+)
+
+// saveOften saves the disk from time to time while something is done, and ends with
+// ctx.
+func (s *supervisor) saveOften(ctx context.Context) {
+	if s.SaveEvery <= 0 || s.kind != workspace.KindWorkspace {
+		return
+	}
+	for wait := s.SaveEvery; ; {
+		pause(ctx, wait)
+		if ctx.Err() != nil {
+			return
+		}
+		wait = s.SaveEvery
+		if s.unsaved() && s.saveWithin(ctx) != nil {
+			wait = min(saveRetry, s.SaveEvery)
+		}
+	}
+}
+
+func (s *supervisor) saveWithin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, saveTime)
+	defer cancel()
+	return s.saveDisk(ctx)
+}
+
+// bringBack starts a sandbox with the disk of an image, or with the seed. That the
+// image is as it was saved is found out beside the boot: no code of the guest runs
+// before both are done.
+func (s *supervisor) bringBack(ctx context.Context, e engine.Engine, from *workspace.SavedDisk) error {
+	if from == nil {
+		return s.bringSeedBack(ctx, e)
+	}
+	keeper, ok := e.(engine.DiskKeeper)
+	if !ok {
+		return from.Foreign(s.ID, e.Info().Name)
+	}
+	format, err := keeper.DiskFormat(ctx)
+	if err != nil {
+		return err
+	}
+	path := s.held.Path()
+	if err := from.Foreign(s.ID, format); err != nil {
+		return err
+	}
+	if err := from.Present(path, s.ID); err != nil {
+		return err
+	}
+	verified := beside(func() error { return from.Verify(ctx, path, s.ID) })
+	err = s.boot(ctx, e, from.Dir(path))
+	if damaged := <-verified; damaged != nil {
+		return damaged // which explains why the boot failed, if it did
+	}
+	return err
+}
+
+// bringSeedBack starts a sandbox that is as it was created.
+func (s *supervisor) bringSeedBack(ctx context.Context, e engine.Engine) error {
+	seed := s.record.Baseline
+	if seed == nil {
+		return s.boot(ctx, e, "")
+	}
+	path := s.held.Path()
+	verified := beside(func() error { return seed.Verify(ctx, path, s.ID) })
+	err := s.boot(ctx, e, "")
+	if damaged := <-verified; damaged != nil {
+		return damaged
+	}
+	if err != nil {
+		return err
+	}
+	archive, err := workspace.BaselineArchive(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = archive.Close() }()
+	client := wire.Client{Dial: s.sandbox.Dial}
+	_, err = client.PushTree(ctx, api.WorkspacePath, archive)
+	return err
+}
+
+// beside runs f in a goroutine, which ends with it.
+func beside(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
+}

@@ -1,0 +1,103 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/wire"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// maxKept is how much of each stream of a command the history keeps, in bytes. With
+// the mark in the middle it is below the 1 MiB that the journal takes.
+const maxKept = 1<<20 - 1<<10
+
+// entry is a command on its way into the history. It has a number and a line there
+// before it runs: whatever ends this process, what was begun is known.
+type entry struct {
+	s    *supervisor
+	kept *capture
+	log  api.LogEntry
+	done func() // the workspace is not in use by it any more
+}
+
+// begin gives a command its number.
+func (s *supervisor) begin(run run) *entry {
+	e := &entry{s: s, kept: newCapture(maxKept), done: s.busy()}
+	s.note(func(r *workspace.Record) {
+		e.log = api.LogEntry{
+			LastCommand: api.LastCommand{
+				Sequence: r.Began(s.Now()), Command: run.shown, Cwd: run.cwd, ExecutionMode: r.Mode(),
+			},
+			RecordedAt: api.At(s.Now()),
+		}
+	})
+	if s.journal != nil {
+		_ = s.journal.Begin(e.log) // on a full disk the command runs all the same
+	}
+	fault.Hit("exec-begun")
+	return e
+}
+
+// ended turns the agent's word into a result and notes it; the caller saves the
+// record when the client has its answer. It is the guest's word: nothing on the host
+// depends on it.
+func (e *entry) ended(payload []byte) (*api.WorkspaceExec, error) {
+	var exit wire.Exit
+	if err := json.Unmarshal(payload, &exit); err != nil {
+		return nil, e.lost(fmt.Errorf("exit frame: %w", err))
+	}
+	if exit.Code < -64 || exit.Code > 255 || exit.DurationMS < 0 {
+		return nil, e.lost(fmt.Errorf("exit frame: code %d after %d ms", exit.Code, exit.DurationMS))
+	}
+	e.log.ExitCode, e.log.DurationMS, e.log.Reason = exit.Code, exit.DurationMS, knownReason(exit.Reason)
+	e.close()
+	return &api.WorkspaceExec{
+		WorkspaceID: e.s.ID, Environment: e.s.recorded().Request.Environment, Command: e.log.Command, ExitCode: exit.Code,
+		DurationMS: exit.DurationMS, ExecutionMode: e.log.ExecutionMode, Sequence: e.log.Sequence, Cwd: e.log.Cwd,
+		Reason: e.log.Reason,
+	}, nil
+}
+
+// lost notes that nobody knows what became of the command, and returns err as the
+// client is to see it.
+func (e *entry) lost(err error) error {
+	unknown := api.EndedUnknown
+	e.log.ExitCode, e.log.Reason = -1, &unknown
+	e.close()
+	return e.s.lost(err)
+}
+
+// refused notes that the command did not run.
+func (e *entry) refused(err error) error {
+	reason := api.EndedRefused
+	e.log.ExitCode, e.log.Reason = -1, &reason
+	_ = e.kept.output(wire.FrameStderr, []byte(err.Error()+"\n"))
+	e.close()
+	return err
+}
+
+// close writes the entry into the history and the record.
+func (e *entry) close() {
+	defer e.done()
+	e.s.note(func(r *workspace.Record) { r.Ran(e.log.LastCommand, e.s.Now()) })
+	if e.s.journal == nil {
+		return
+	}
+	e.log.Stdout, e.log.StdoutTruncated = e.kept.stdout.text()
+	e.log.Stderr, e.log.StderrTruncated = e.kept.stderr.text()
+	_ = e.s.journal.End(e.log) // on a full disk: what was begun stays, its end unknown
+	fault.Hit("exec-ended")
+}
+
+// knownReason lets nothing through that the guest made up.
+func knownReason(reason string) *string {
+	switch reason {
+	case api.EndedByTimeout, api.EndedByOOM, api.EndedByCancel:
+		return &reason
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,91 @@
+package supervisor
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/journal"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
+)
+
+// serveDelete answers when nothing is left but this process, which ends with the
+// answer.
+func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
+	const op = "delete workspace"
+	s.finish(ending{remove: true, reason: api.ReasonExplicitDelete})
+	<-s.gone
+	switch {
+	case s.outcome != nil:
+		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Err: s.outcome})
+	case !s.why.remove:
+		fail(w, &api.Error{Kind: api.Conflict, Op: op, ID: s.ID, Err: errors.New("it was just stopping"), Hint: "try again"})
+	default:
+		reply(w, api.WorkspaceDelete{WorkspaceID: s.ID, Deleted: true, Reason: api.ReasonExplicitDelete})
+	}
+}
+
+// serveStop answers when the disk is saved and the sandbox is gone; this process ends
+// with the answer.
+func (s *supervisor) serveStop(w http.ResponseWriter, r *http.Request) {
+	const op = "stop workspace"
+	var req api.StopRequest
+	if err := decode(w, r, &req); err != nil {
+		fail(w, err)
+		return
+	}
+	if err := s.stop(r.Context(), req, workspace.ReasonStopped); err != nil {
+		fail(w, err)
+		return
+	}
+	<-s.gone
+	switch {
+	case s.outcome != nil:
+		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Err: s.outcome})
+	case s.why.remove:
+		fail(w, &api.Error{Kind: api.NotFound, Op: op, ID: s.ID, Err: errors.New("it was just removed")})
+	default:
+		now := s.recorded()
+		reply(w, now.View(""))
+	}
+}
+
+func (s *supervisor) serveUpdate(w http.ResponseWriter, r *http.Request) {
+	const op = "update workspace"
+	var req api.UpdateRequest
+	if err := decode(w, r, &req); err != nil {
+		fail(w, err)
+		return
+	}
+	var refused error
+	s.note(func(r *workspace.Record) { refused = r.Apply(req, s.Policy, s.Now()) })
+	if refused != nil {
+		fail(w, &api.Error{Kind: api.KindOf(refused), Op: op, ID: s.ID, Hint: api.HintOf(refused), Err: refused})
+		return
+	}
+	if err := s.save(); err != nil {
+		fail(w, err)
+		return
+	}
+	s.setExpiry()
+	reply(w, s.view())
+}
+
+// serveLogs answers with the last commands, or with all of them.
+func (s *supervisor) serveLogs(w http.ResponseWriter, r *http.Request) {
+	last := 0
+	if text := r.URL.Query().Get("last"); text != "" {
+		var err error
+		if last, err = strconv.Atoi(text); err != nil || last < 0 {
+			fail(w, &api.Error{Kind: api.Invalid, Err: errors.New("last is no number of commands")})
+			return
+		}
+	}
+	entries, err := journal.Read(s.held.Path(), last)
+	if err != nil {
+		fail(w, &api.Error{Kind: api.Internal, Op: "read logs", ID: s.ID, Err: err})
+		return
+	}
+	reply(w, workspace.Logs(s.ID, entries))
+}

@@ -1,0 +1,137 @@
+package workspace
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// tree is a clean archive of a few members.
+func tree(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o750},
+		{Typeflag: tar.TypeReg, Name: "d/f", Mode: 0o755, Size: 4},
+		{Typeflag: tar.TypeLink, Name: "d/hard", Linkname: "d/f", Mode: 0o755},
+		{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "../outside", Mode: 0o777},
+	} {
+		h.Format = tar.FormatPAX
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 0 {
+			if _, err := w.Write([]byte("data")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// keep writes a baseline in pieces of odd sizes.
+func keep(t *testing.T, archive []byte) (dir string, b *Baseline) {
+	t.Helper()
+	dir = t.TempDir()
+	w, err := NewBaseline(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rest := archive; len(rest) > 0; {
+		n := min(len(rest), 777)
+		if _, err := w.Write(rest[:n]); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+	}
+	b, counts, err := w.Commit()
+	if err != nil || counts.Entries != 4 || counts.Bytes != 4 {
+		t.Fatalf("%+v, %v", counts, err)
+	}
+	return dir, b
+}
+
+func TestBaselineIsKept(t *testing.T) {
+	archive := tree(t)
+	dir, b := keep(t, archive)
+	kept, err := os.ReadFile(filepath.Join(dir, baselineName, archiveName))
+	if err != nil || !bytes.Equal(kept, archive) || b.ArchiveSize != int64(len(archive)) {
+		t.Errorf("%d bytes of %d are kept, %v", len(kept), len(archive), err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, baselineName, manifestName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sum = "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7" // of "data"
+	want := `{"p":"ZA==","k":"directory","m":488,"t":0}
+{"p":"ZC9m","k":"file","m":493,"s":4,"t":0,"d":"` + sum + `"}
+{"p":"ZC9oYXJk","k":"file","m":493,"s":4,"t":0,"h":"ZC9m","d":"` + sum + `"}
+{"p":"bGluaw==","k":"symlink","m":511,"t":0,"l":"Li4vb3V0c2lkZQ=="}
+`
+	if diff := cmp.Diff(want, string(manifest)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := b.Verify(t.Context(), dir, testID); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDamagedBaselineIsRefused(t *testing.T) {
+	for name, damage := range map[string]func(path string, data []byte) error{
+		"cut": func(p string, data []byte) error { return os.WriteFile(p, data[:len(data)-512], 0o600) },
+		"one byte": func(p string, data []byte) error {
+			return os.WriteFile(p, bytes.Replace(data, []byte("data"), []byte("dada"), 1), 0o600)
+		},
+		"one mode": func(p string, data []byte) error {
+			return os.WriteFile(p, bytes.Replace(data, []byte("d/f"), []byte("d/g"), 1), 0o600)
+		},
+		"gone": func(p string, _ []byte) error { return os.Remove(p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			archive := tree(t)
+			dir, b := keep(t, archive)
+			if err := damage(filepath.Join(dir, baselineName, archiveName), archive); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Verify(t.Context(), dir, testID); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "seed is damaged") {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+// A stream that is no archive is refused while it passes, or at its end.
+func TestBaselineOfGarbage(t *testing.T) {
+	for _, garbage := range [][]byte{nil, []byte("garbage"), tree(t)[:2048], bytes.Repeat([]byte("x"), 1<<20)} {
+		w, err := NewBaseline(t.Context(), t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, writeErr := w.Write(garbage)
+		if _, _, err := w.Commit(); errors.Join(writeErr, err) == nil {
+			t.Errorf("%d bytes were kept", len(garbage))
+		}
+	}
+}
+
+func TestAbandonedBaseline(t *testing.T) {
+	w, err := NewBaseline(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(tree(t)[:700]); err != nil {
+		t.Fatal(err)
+	}
+	w.Abandon() // returns, and leaves no goroutine
+}

@@ -1,0 +1,225 @@
+package workspace
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+)
+
+// SavedDisk is an image of a writable layer: a directory of files that an engine
+// wrote, of which the record knows everything. What the record does not name is not
+// there, so that replacing the record is what makes a new image count.
+type SavedDisk struct {
+	Generation int                  `json:"generation"` // the name of its directory
+	Format     string               `json:"format"`     // of the engine that wrote it
+	At         api.Timestamp        `json:"at"`
+	Files      map[string]SavedFile `json:"files"`
+}
+
+// SavedFile is one file of an image.
+type SavedFile struct {
+	Size   int64  `json:"size"` // in bytes
+	SHA256 string `json:"sha256"`
+}
+
+// savedName is the directory of images in a workspace's directory.
+const savedName = "saved"
+
+// maxImageFiles is far more than the files of any image.
+const maxImageFiles = 64
+
+// Dir is where the image lies, for a workspace's directory.
+func (d *SavedDisk) Dir(workspace string) string {
+	return filepath.Join(workspace, savedName, strconv.Itoa(d.Generation))
+}
+
+// NewImage makes the directory for the next image and returns its generation. The
+// images that r names are the only ones that count: what lies beside them was given
+// up, or never finished, and is removed first.
+func NewImage(workspace string, r *Record) (*SavedDisk, error) {
+	if err := PruneImages(workspace, r); err != nil {
+		return nil, err
+	}
+	next := &SavedDisk{Generation: 1}
+	for _, known := range []*SavedDisk{r.Disk, r.Proven} {
+		if known != nil {
+			next.Generation = max(next.Generation, known.Generation+1)
+		}
+	}
+	fault.Hit("image-before")
+	if err := os.MkdirAll(filepath.Join(workspace, savedName), 0o700); err != nil {
+		return nil, sys.Explain("save disk", err)
+	}
+	// Whoever restores it gets the directory as a descriptor, and is another user.
+	if err := makeOpen(next.Dir(workspace)); err != nil {
+		return nil, sys.Explain("save disk", err)
+	}
+	fault.Hit("image-made")
+	return next, nil
+}
+
+func makeOpen(dir string) error {
+	if err := os.Mkdir(dir, 0o711); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o711)
+}
+
+// PruneImages removes the images that r does not name.
+func PruneImages(workspace string, r *Record) error {
+	entries, err := os.ReadDir(filepath.Join(workspace, savedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return sys.Explain("remove old disk images", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if !r.names(e.Name()) {
+			errs = append(errs, os.RemoveAll(filepath.Join(workspace, savedName, e.Name())))
+		}
+	}
+	return sys.Explain("remove old disk images", errors.Join(errs...))
+}
+
+func (r *Record) names(generation string) bool {
+	for _, known := range []*SavedDisk{r.Disk, r.Proven} {
+		if known != nil && strconv.Itoa(known.Generation) == generation {
+			return true
+		}
+	}
+	return false
+}
+
+// Seal takes the digests of a finished image and makes it survive a power cut.
+func (d *SavedDisk) Seal(ctx context.Context, workspace string) error {
+	dir := d.Dir(workspace)
+	entries, err := os.ReadDir(dir)
+	if err == nil && (len(entries) == 0 || len(entries) > maxImageFiles) {
+		err = fmt.Errorf("an image of %d files", len(entries))
+	}
+	if err != nil {
+		return sys.Explain("save disk", err)
+	}
+	d.Files = make(map[string]SavedFile, len(entries))
+	for _, e := range entries {
+		if d.Files[e.Name()], err = seal(ctx, filepath.Join(dir, e.Name())); err != nil {
+			return sys.Explain("save disk", err)
+		}
+	}
+	fault.Hit("image-sealed")
+	return sys.Explain("save disk", errors.Join(sys.SyncDir(dir), sys.SyncDir(filepath.Dir(dir))))
+}
+
+func seal(ctx context.Context, path string) (SavedFile, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|sys.NoFollow, 0)
+	if err != nil {
+		return SavedFile{}, err
+	}
+	defer func() { _ = f.Close() }()
+	synced := make(chan error, 1)
+	go func() { synced <- f.Sync() }() // ends with the write-back of what is there already
+	sum, err := digest(ctx, f)
+	return sum, errors.Join(err, f.Chmod(0o644), <-synced)
+}
+
+// digest reads a file to its end.
+func digest(ctx context.Context, f io.Reader) (SavedFile, error) {
+	hash := sha256.New()
+	n, err := io.CopyBuffer(struct{ io.Writer }{hash}, struct{ io.Reader }{ending{ctx, f}}, make([]byte, 1<<20))
+	return SavedFile{Size: n, SHA256: hex.EncodeToString(hash.Sum(nil))}, err
+}
+
+// ending is a reader that ends with its context.
+type ending struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (e ending) Read(p []byte) (int, error) {
+	if e.ctx.Err() != nil {
+		return 0, context.Cause(e.ctx)
+	}
+	return e.Reader.Read(p)
+}
+
+// Present refuses an image of which a file is missing, superfluous or not as long as
+// it was. It takes no time; Verify reads everything.
+func (d *SavedDisk) Present(workspace, id string) error {
+	entries, err := os.ReadDir(d.Dir(workspace))
+	if err != nil {
+		return d.damaged(id, err)
+	}
+	if len(entries) != len(d.Files) {
+		return d.damaged(id, fmt.Errorf("it has %d files, and had %d", len(entries), len(d.Files)))
+	}
+	for _, e := range entries {
+		want, known := d.Files[e.Name()]
+		info, err := e.Info()
+		switch {
+		case err != nil:
+			return d.damaged(id, err)
+		case !known || !info.Mode().IsRegular():
+			return d.damaged(id, fmt.Errorf("%s is not one of its files", e.Name()))
+		case info.Size() != want.Size:
+			return d.damaged(id, fmt.Errorf("%s has %d bytes, and had %d", e.Name(), info.Size(), want.Size))
+		}
+	}
+	return nil
+}
+
+// Verify reads the whole image and refuses one that is not as it was saved.
+func (d *SavedDisk) Verify(ctx context.Context, workspace, id string) error {
+	for name, want := range d.Files {
+		f, err := os.OpenFile(filepath.Join(d.Dir(workspace), name), os.O_RDONLY|sys.NoFollow, 0)
+		if err != nil {
+			return d.damaged(id, err)
+		}
+		got, err := digest(ctx, f)
+		_ = f.Close()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil && got != want {
+			err = fmt.Errorf("%s has changed", name)
+		}
+		if err != nil {
+			return d.damaged(id, err)
+		}
+	}
+	return nil
+}
+
+func (d *SavedDisk) damaged(id string, err error) error {
+	return &api.Error{
+		Kind: api.Conflict, Op: "start workspace", ID: id, Hint: d.wayBack(id),
+		Err: fmt.Errorf("its saved disk is damaged: %w", err),
+	}
+}
+
+func (d *SavedDisk) wayBack(id string) string {
+	return "`pyro workspace start " + id + " --previous` takes the disk that was saved before it"
+}
+
+// Foreign refuses an image that the engine, in this version, did not write.
+func (d *SavedDisk) Foreign(id, format string) error {
+	if d.Format == format {
+		return nil
+	}
+	return &api.Error{
+		Kind: api.Unsupported, Op: "start workspace", ID: id,
+		Hint: "use the pyro that saved it, or " + d.wayBack(id),
+		Err:  fmt.Errorf("its disk was saved as %s, and is read here as %s", d.Format, format),
+	}
+}
