@@ -14,23 +14,36 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
+// pushAhead is how much of an archive is received before it is worked on, in bytes. In
+// a sandbox two threads at work at once make the system calls of both slow, so
+// receiving and unpacking take turns.
+const pushAhead = 4 << 20
+
 // payload is what comes in frames after the request of a tree: its Read returns the
 // bytes of the data frames, and io.EOF after the last frame only.
 type payload struct {
-	conn net.Conn
-	r    *bufio.Reader
-	buf  []byte
-	rest []byte // of the frame that was read last
-	end  error  // what Read returns when rest is used up; nil: there is more
+	conn  net.Conn
+	r     *bufio.Reader
+	ahead int // bytes to receive before the first is handed out; 0: a frame
+	buf   []byte
+	batch []byte
+	rest  []byte // of batch, that nobody has read
+	end   error  // what Read returns when rest is used up; nil: there is more
 }
 
 // Read implements io.Reader.
 func (p *payload) Read(b []byte) (int, error) {
-	for len(p.rest) == 0 {
-		if p.end != nil {
+	if len(p.rest) == 0 {
+		p.batch = p.batch[:0]
+		for p.end == nil && (len(p.batch) == 0 || len(p.batch) < p.ahead) {
+			var data []byte
+			data, p.end = p.next()
+			p.batch = append(p.batch, data...)
+		}
+		p.rest = p.batch
+		if len(p.rest) == 0 {
 			return 0, p.end
 		}
-		p.rest, p.end = p.next()
 	}
 	n := copy(b, p.rest)
 	p.rest = p.rest[n:]
@@ -47,7 +60,11 @@ func (p *payload) fault() error {
 }
 
 func (p *payload) next() ([]byte, error) {
-	f, err := wire.ReadFrame(paced{p.conn, p.r}, &p.buf)
+	err := p.conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	var f wire.Frame
+	if err == nil {
+		f, err = wire.ReadFrame(p.r, &p.buf)
+	}
 	switch {
 	case errors.Is(err, wire.ErrProtocol):
 		return nil, &api.Error{Kind: api.Invalid, Err: err}
@@ -67,20 +84,6 @@ func (p *payload) next() ([]byte, error) {
 		return nil, &api.Error{Kind: api.Canceled, Err: fmt.Errorf("the host gave up: %s", why.Error)}
 	}
 	return nil, invalid("a frame %q of %d bytes is no part of a tree", byte(f.Type), len(f.Payload))
-}
-
-// paced reads from r, and gives conn time for every piece anew.
-type paced struct {
-	conn net.Conn
-	r    *bufio.Reader
-}
-
-// Read implements io.Reader.
-func (p paced) Read(b []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-		return 0, err
-	}
-	return p.r.Read(b)
 }
 
 // answerTree writes the reply to a request whose frames were perhaps not all read.

@@ -35,7 +35,7 @@ func (a *agent) push(ctx context.Context, conn net.Conn, r *bufio.Reader, req *w
 		return nil, stagingError(err)
 	}
 	defer a.removeStage(s)
-	data := &payload{conn: conn, r: r}
+	data := &payload{conn: conn, r: r, ahead: pushAhead}
 	counts, err := s.fill(ctx, data)
 	if fault := data.fault(); fault != nil {
 		return nil, fault

@@ -1,15 +1,12 @@
 package agent
 
 import (
-	"archive/tar"
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -88,34 +85,13 @@ func (s *stage) fill(ctx context.Context, data io.Reader) (archive.Counts, error
 		return archive.Counts{}, err
 	}
 	defer func() { _ = root.Close() }()
-	copied, done := s.note()
-	counts, err := archive.Unpack(ctx, io.TeeReader(data, copied), root, archive.UnpackOptions{
-		Formats: archive.TarOnly, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
-	})
-	_ = copied.Close()
-	<-done
-	return counts, err
-}
-
-// note collects the directories that are members of the archive that is written to
-// it. Others come about on the way to a member, and in the workspace must not change
-// the mode of what is there already; the stage itself does not tell the two apart.
-func (s *stage) note() (copied *io.PipeWriter, done <-chan struct{}) {
+	// Directories that come about on the way to a member must not change the mode of
+	// what is in the workspace already, and the stage does not tell the two apart.
 	s.named = make(map[string]bool)
-	r, w := io.Pipe()
-	ended := make(chan struct{})
-	go func() { // ends when the writer is closed
-		defer close(ended)
-		in := bufio.NewReaderSize(r, pumpSize)
-		members := tar.NewReader(in)
-		for hdr, err := members.Next(); err == nil; hdr, err = members.Next() {
-			if hdr.Typeflag == tar.TypeDir {
-				s.named[path.Clean(hdr.Name)] = true
-			}
-		}
-		_, _ = io.Copy(io.Discard, in) // Unpack says what is wrong with the archive
-	}()
-	return w, ended
+	return archive.Unpack(ctx, data, root, archive.UnpackOptions{
+		Formats: archive.TarOnly, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
+		Directory: func(path string) { s.named[path] = true },
+	})
 }
 
 // outOfPlace is an error about a path of the tree.

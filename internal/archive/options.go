@@ -97,6 +97,10 @@ type UnpackOptions struct {
 	Owner    *Owner // nil: that of the process; what the archive says never counts
 	Names    Names
 	Limits   Limits
+
+	// Directory is told the path of each directory that is a member, unlike those made
+	// on the way to one; nil: nobody asks.
+	Directory func(path string)
 }
 
 // PackOptions say what a tree may hold and what of it is wanted. With the zero

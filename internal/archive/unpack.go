@@ -201,6 +201,9 @@ func (u *unpacker) directory(to place, hdr *tar.Header) error {
 	if err != nil {
 		return err
 	}
+	if u.opts.Directory != nil {
+		u.opts.Directory(to.path)
+	}
 	return u.holdDir(to.path, state)
 }
 
