@@ -38,6 +38,9 @@ const (
 // stopped, or has been deleted, or its supervisor was killed.
 var errAbsent = errors.New("no supervisor answers")
 
+// errCut is in the chain where the supervisor went away before it had answered.
+var errCut = errors.New("the supervisor is gone")
+
 // control speaks HTTP with the supervisor of one workspace. Every request has a
 // connection of its own, so that nothing is left behind.
 type control struct {
@@ -56,6 +59,16 @@ func newControl(id, socket string) *control {
 		MaxResponseHeaderBytes: maxHead,
 	}}
 	return c
+}
+
+// listens reports whether there is a supervisor.
+func (c *control) listens(ctx context.Context) bool {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func (c *control) dial(ctx context.Context) (net.Conn, error) {
@@ -185,6 +198,9 @@ func (c *control) refused(op string, status int, data []byte) error {
 	var reply api.ErrorReply
 	if err := json.Unmarshal(data, &reply); err != nil || reply.Error == "" {
 		return about(op, c.id, fmt.Errorf("unexpected answer with HTTP status %d", status))
+	}
+	if reply.Kind == api.Unsupported && reply.Hint == "" {
+		reply.Hint = "it was started by another version of pyro, which cannot do that: use that one, or create a workspace anew"
 	}
 	return reply.Err()
 }

@@ -30,6 +30,8 @@ type supervisorScript struct {
 	exec   http.HandlerFunc
 	delete http.HandlerFunc
 	stream func(*peer) // the other side of a streamed exec
+
+	more map[string]http.HandlerFunc // by pattern
 }
 
 func (s supervisorScript) handler() http.Handler {
@@ -46,6 +48,9 @@ func (s supervisorScript) handler() http.Handler {
 	mux.HandleFunc("GET /v1/hello", or(nil, s.hello))
 	mux.HandleFunc("GET /v1/workspace", or(s.status, api.Workspace{WorkspaceID: testID, State: api.StateStarted, Engine: "fake"}))
 	mux.HandleFunc("DELETE /v1/workspace", or(s.delete, deletedReply(testID)))
+	for pattern, h := range s.more {
+		mux.HandleFunc(pattern, h)
+	}
 	mux.HandleFunc("POST /v1/exec", func(w http.ResponseWriter, r *http.Request) {
 		if s.stream != nil && r.Header.Get("Upgrade") == api.Frames {
 			serveStream(w, r, s.stream)
@@ -137,7 +142,7 @@ func newTestClient(t *testing.T, role string) *Client {
 		t.Fatal(err)
 	}
 	env := environ{"PATH=/usr/bin", "HOME=" + base, "SECRET_TOKEN=x", envRole + "=" + role, envMarks + "=" + base}
-	return &Client{binary: self, env: env, store: st}
+	return &Client{binary: self, env: env, store: st, patience: 50 * time.Millisecond}
 }
 
 // serve answers for the workspace testID by the script until the test ends.

@@ -93,7 +93,7 @@ func unnamedFile(dir string) (*os.File, error) {
 
 // negotiate says what is wanted, sends the seed, and waits for the answer. When ctx
 // ends it tells the supervisor to undo, and waits for that: an answer may still come
-// then. The connection stays open.
+// then. The connection stays open. With the supervisor's own error comes its answer.
 func (s *supervisor) negotiate(ctx context.Context, op string, launch workspace.Launch, seed *source.Source) (*workspace.Launched, error) {
 	defer func() { _ = s.talk.Close() }()
 	_ = s.conn.SetDeadline(time.Now().Add(launchTime))
@@ -115,7 +115,7 @@ func (s *supervisor) negotiate(ctx context.Context, op string, launch workspace.
 	case launched.Error != nil && ctx.Err() != nil:
 		return nil, ended(ctx, op, s.id)
 	case launched.Error != nil:
-		return nil, launched.Error.Err()
+		return launched, launched.Error.Err()
 	case launched.Workspace == nil:
 		return nil, about(op, s.id, errors.New("the supervisor's answer names no workspace"))
 	}

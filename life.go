@@ -21,40 +21,76 @@ const (
 )
 
 // Start starts a stopped workspace with the disk that was saved last; one that runs
-// is left as it is. Processes do not come back.
+// is left as it is. Processes do not come back. It waits for somebody else who is just
+// starting or stopping it.
 func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*Workspace, error) {
-	launch := workspace.Launch{Kind: workspace.KindWorkspace, Start: &req}
+	waiting, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
 	for {
 		ws, err := c.Get(ctx, id)
-		if err != nil || ws.seen.State == api.StateStarted {
-			return ws, err
-		}
-		s, err := c.spawn(id)
 		if err != nil {
-			return nil, about(opStart, id, err)
-		}
-		launched, err := s.negotiate(ctx, opStart, launch, nil)
-		_ = s.conn.Close()
-		switch {
-		case err == nil:
-			ws := c.attach(id, launched.Workspace)
-			if launched.Hello != nil {
-				_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
-			}
-			return ws, nil
-		case !errors.Is(err, api.Conflict) || !c.isHeld(id):
 			return nil, err
 		}
-		if !rest(ctx, deletePause) { // somebody else starts it, or has it for a moment
-			return nil, ended(ctx, opStart, id)
+		busy := error(&api.Error{Kind: api.Unavailable, Op: opStart, ID: id, Hint: statusHint(id), Err: errAbsent})
+		switch ws.seen.State {
+		case api.StateStarted, api.StateCreated:
+			if now, err := ws.Status(ctx); err == nil && now.AgentSocket != nil && now.Reason == nil {
+				return c.attach(id, now), nil // it runs, and does not end just now
+			}
+		default:
+			if ws, busy, err = c.startStopped(ctx, id, req); busy == nil {
+				return ws, err
+			}
+		}
+		if !rest(waiting, turnPause) {
+			if ctx.Err() != nil {
+				return nil, ended(ctx, opStart, id)
+			}
+			return nil, busy
 		}
 	}
 }
+
+// startStopped starts one that does not run. It is busy where somebody else has it.
+func (c *Client) startStopped(ctx context.Context, id string, req api.StartRequest) (ws *Workspace, busy, err error) {
+	s, err := c.spawn(id)
+	if err != nil {
+		return nil, nil, about(opStart, id, err)
+	}
+	defer func() { _ = s.conn.Close() }()
+	launched, err := s.negotiate(ctx, opStart, workspace.Launch{Kind: workspace.KindWorkspace, Start: &req}, nil)
+	if err != nil {
+		if launched != nil && launched.Held {
+			return nil, err, nil
+		}
+		return nil, nil, err
+	}
+	ws = c.attach(id, launched.Workspace)
+	if launched.Hello != nil {
+		_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
+	}
+	return ws, nil, nil
+}
+
+// How long a command waits for somebody else who is just starting or ending the
+// workspace, or does something to it while it is stopped.
+const (
+	turnPatience = 30 * time.Second
+	turnPause    = 20 * time.Millisecond
+)
 
 // isHeld reports whether somebody is at the workspace.
 func (c *Client) isHeld(id string) bool {
 	held, err := c.store.Running(id)
 	return err == nil && held
+}
+
+// reach returns when a supervisor listens, or when there is none and none to come.
+func (w *Workspace) reach(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, w.client.patience)
+	defer cancel()
+	for !w.control.listens(ctx) && w.client.isHeld(w.id) && rest(ctx, turnPause) {
+	}
 }
 
 // rest waits, and reports whether ctx has not ended.
@@ -70,25 +106,49 @@ func rest(ctx context.Context, d time.Duration) bool {
 }
 
 // Stop saves the disk of the workspace and then ends all that runs in it. Where the
-// disk cannot be saved it goes on running. Stopping a stopped one changes nothing.
+// disk cannot be saved, or ctx ends before it is, it goes on running. Stopping a
+// stopped one changes nothing.
 func (w *Workspace) Stop(ctx context.Context, req api.StopRequest) (*api.Workspace, error) {
+	w.reach(ctx)
 	now, err := send[api.Workspace](ctx, w, question{op: opStop, method: http.MethodPost, path: "/v1/stop", within: saveTime, limit: maxReply}, req)
-	if !errors.Is(err, api.Unavailable) {
+	absent := errors.Is(err, errAbsent)
+	if !absent && !errors.Is(err, errCut) {
 		return now, err
 	}
 	now, statusErr := workspace.Status(ctx, w.store, w.id)
-	if statusErr == nil && now.State != api.StateStopped {
+	switch {
+	case statusErr != nil:
+		return nil, statusErr
+	case now.State != api.StateStopped:
 		return nil, err
+	case absent || req.Discard || now.Reason == nil || *now.Reason != workspace.ReasonSupervisorLost:
+		return now, nil
 	}
-	return now, statusErr
+	return nil, &api.Error{
+		Kind: api.Unavailable, Op: opStop, ID: w.id, Hint: "`pyro workspace start " + w.id + "` brings back what was saved last",
+		Err: errors.New("its supervisor was killed before the disk was saved: what was written since it was last saved is lost"),
+	}
 }
 
 // Update changes what the workspace is called, its labels, and how long it lives.
 func (w *Workspace) Update(ctx context.Context, req api.UpdateRequest) (*api.Workspace, error) {
-	now, err := send[api.Workspace](ctx, w, question{op: opUpdate, method: http.MethodPatch, path: "/v1/workspace", within: answerTime, limit: maxReply}, req)
-	if !errors.Is(err, errAbsent) {
-		return now, err
+	waiting, cancel := context.WithTimeout(ctx, w.client.patience)
+	defer cancel()
+	for {
+		w.reach(waiting)
+		now, err := send[api.Workspace](ctx, w, question{op: opUpdate, method: http.MethodPatch, path: "/v1/workspace", within: answerTime, limit: maxReply}, req)
+		if errors.Is(err, errAbsent) {
+			now, err = w.updateStopped(ctx, req)
+		}
+		// It has just been stopped or started, or somebody is at it: then it is another's
+		// turn first. To say twice what it is called does no harm.
+		if !errors.Is(err, api.Conflict) && !errors.Is(err, errCut) || !rest(waiting, turnPause) {
+			return now, err
+		}
 	}
+}
+
+func (w *Workspace) updateStopped(ctx context.Context, req api.UpdateRequest) (*api.Workspace, error) {
 	cfg, err := config.Load(w.client.env.get)
 	if err != nil {
 		return nil, err
@@ -102,7 +162,7 @@ func (w *Workspace) Logs(ctx context.Context, last int) (*api.WorkspaceLogs, err
 	logs, err := ask[api.WorkspaceLogs](ctx, w.control, question{
 		op: opLogs, method: http.MethodGet, path: "/v1/logs?last=" + strconv.Itoa(last), within: logsTime, limit: maxLogs,
 	})
-	if !errors.Is(err, errAbsent) {
+	if !errors.Is(err, errAbsent) && !errors.Is(err, errCut) {
 		return logs, err
 	}
 	return workspace.ReadLogs(ctx, w.store, w.id, last)

@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -56,6 +58,7 @@ func (w *Workspace) Push(ctx context.Context, from *Source, destination string) 
 	if err != nil {
 		return nil, named(opPush, w.id, err)
 	}
+	w.reach(ctx)
 	p := push{w: w, src: src, destination: destination, packedAt: time.Now(), skipSpecial: from.SkipSpecial}
 	if !from.Whole {
 		if err := p.compare(ctx); err != nil {
@@ -109,7 +112,9 @@ func (p *push) compare(ctx context.Context) error {
 	since := found.LastPush.Time().Add(-racy)
 	for i, e := range entries {
 		needed := i/8 >= len(found.Needed) || found.Needed[i/8]>>(i%8)&1 == 1
-		if needed || !e.CTime.Before(since) || e.Kind == archive.KindDirectory {
+		if needed || !e.CTime.Before(since) && e.Kind != archive.KindDirectory {
+			// What is put into a directory changes its time, which is then set again.
+			delete(p.stays, path.Dir(e.Path))
 			continue
 		}
 		p.stays[e.Path] = true
@@ -151,7 +156,7 @@ func (p *push) send(ctx context.Context) (*api.Sync, error) {
 		stream: r, within: treeTime, limit: maxReply,
 	})
 	_ = r.CloseWithError(errReaderGone)
-	if packErr := <-packed; packErr != nil && (err == nil || packErr != errReaderGone) {
+	if packErr := <-packed; packErr != nil && (err == nil || !errors.Is(packErr, io.ErrClosedPipe)) {
 		return nil, named(opPush, p.w.id, packErr)
 	}
 	if err != nil {

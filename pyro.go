@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/store"
@@ -28,6 +29,8 @@ type Client struct {
 	binary string // as in Options; found when it is needed
 	env    environ
 	store  *store.Store
+
+	patience time.Duration // with others who are at a workspace, see turnPatience
 }
 
 // Open returns a client. It makes the directories that are missing and refuses
@@ -58,7 +61,7 @@ func Open(opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{binary: opts.Binary, env: env, store: st}, nil
+	return &Client{binary: opts.Binary, env: env, store: st, patience: turnPatience}, nil
 }
 
 // Get returns a workspace that exists, in whatever state it is; api.NotFound where
@@ -103,7 +106,7 @@ func ended(ctx context.Context, op, id string) error {
 func lost(op, id string, err error) error {
 	return &api.Error{
 		Kind: api.Unavailable, Op: op, ID: id, Hint: statusHint(id),
-		Err: fmt.Errorf("the supervisor is gone: %w", err),
+		Err: fmt.Errorf("%w: %w", errCut, err),
 	}
 }
 

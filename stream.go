@@ -42,6 +42,7 @@ type streams struct {
 
 // openStream sends the request and waits until it has been taken.
 func (w *Workspace) openStream(ctx context.Context, request api.ExecRequest) (*stream, error) {
+	w.reach(ctx)
 	if err := w.control.greet(ctx); err != nil {
 		return nil, err
 	}

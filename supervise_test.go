@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -32,6 +33,9 @@ const (
 	roleHang    = "hang"    // never answers; ends when the client hangs up
 	roleLate    = "late"    // answers after the client has hung up
 	roleGarbage = "garbage" // answers with something else
+	roleHeld    = "held"    // says that somebody else is at the workspace
+	roleSeed    = "seed"    // tells as an error what came as a seed
+	roleFull    = "full"    // refuses after the first piece of a seed
 )
 
 func TestMain(m *testing.M) {
@@ -69,6 +73,15 @@ func superviseAs(role string) error {
 		return superviseWorkspace(conn, in, line)
 	case roleRefuse:
 		return tell(conn, workspace.Launched{Error: &api.ErrorReply{Error: "create workspace: no engine", Kind: api.Unsupported, Hint: "buy one"}})
+	case roleHeld:
+		return tell(conn, workspace.Launched{Held: true, Error: &api.ErrorReply{Error: "workspace is locked", Kind: api.Conflict}})
+	case roleSeed:
+		return tell(conn, workspace.Launched{Error: &api.ErrorReply{Error: describeSeed(in), Kind: api.Conflict}})
+	case roleFull:
+		if _, err := in.ReadByte(); err != nil {
+			return err
+		}
+		return tell(conn, workspace.Launched{Error: &api.ErrorReply{Error: "no space left", Kind: api.Unavailable}})
 	case roleHang:
 		_, _ = in.ReadByte()
 		return mark("undone")
@@ -81,6 +94,22 @@ func superviseAs(role string) error {
 	}
 	fmt.Fprintln(os.Stderr, "first words")
 	return errors.New("fatal: no luck")
+}
+
+// describeSeed reads frames to the last one: how many bytes came, and what that says.
+func describeSeed(in *bufio.Reader) string {
+	var buf []byte
+	for n := 0; ; {
+		frame, err := wire.ReadFrame(in, &buf)
+		switch {
+		case err != nil:
+			return "hang-up"
+		case frame.Type == wire.FrameData:
+			n += len(frame.Payload)
+		default:
+			return fmt.Sprintf("%d blocks, %c %s", n/512, frame.Type, frame.Payload)
+		}
+	}
 }
 
 func tell(conn net.Conn, launched workspace.Launched) error {

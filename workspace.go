@@ -61,6 +61,7 @@ func (w *Workspace) Exec(ctx context.Context, request api.ExecRequest) (*api.Wor
 	if err != nil {
 		return nil, about(opExec, w.id, err)
 	}
+	w.reach(ctx)
 	result, err := ask[api.WorkspaceExec](ctx, w.control, question{
 		op: opExec, method: http.MethodPost, path: "/v1/exec", body: body,
 		within: patience(request), limit: maxCapture,
@@ -104,12 +105,9 @@ func (w *Workspace) explain(ctx context.Context, op string, err error) error {
 	return &api.Error{Kind: api.Conflict, Op: op, ID: w.id, Hint: hint, Err: cause}
 }
 
-// How long Delete puts up with a workspace that is neither running nor free: its
-// supervisor is starting or ending, or someone else is at it.
-const (
-	deletePatience = 5 * time.Second
-	deletePause    = 50 * time.Millisecond
-)
+// deletePatience is how long Delete puts up with a workspace that is neither running
+// nor free: its supervisor is starting or ending, or someone else is at it.
+const deletePatience = 5 * time.Second
 
 // Delete ends everything that runs in the workspace and removes it, in whatever
 // state it is. When it returns without an error, nothing is left, and that has been
@@ -131,11 +129,7 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 		case !errors.Is(err, api.Conflict):
 			return deleted, err
 		}
-		pause := time.NewTimer(deletePause)
-		select {
-		case <-pause.C:
-		case <-bounded.Done():
-			pause.Stop()
+		if !rest(bounded, turnPause) {
 			if ctx.Err() != nil {
 				return nil, ended(ctx, opDelete, w.id)
 			}

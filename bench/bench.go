@@ -86,10 +86,12 @@ func (b *bench) close() {
 func (b *bench) program(name string) string { return filepath.Join(b.bin, name) }
 
 // wall measures a whole process, from fork to wait.
-func (b *bench) wall(program string, args ...string) side {
+func (b *bench) wall(program string, args ...string) side { return wallIn(b.env, program, args...) }
+
+func wallIn(env []string, program string, args ...string) side {
 	return func(ctx context.Context) (time.Duration, error) {
 		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Env = b.env
+		cmd.Env = env
 		began := time.Now()
 		if err := cmd.Run(); err != nil {
 			return 0, fmt.Errorf("%s %s: %w", program, strings.Join(args, " "), err)
@@ -100,7 +102,12 @@ func (b *bench) wall(program string, args ...string) side {
 
 // within runs f with a workspace that is deleted afterwards.
 func (b *bench) within(ctx context.Context, f func(*pyro.Workspace) error) (err error) {
-	ws, err := b.client.Create(ctx, "host", &pyro.CreateOptions{OneShot: true})
+	return b.with(ctx, &pyro.CreateOptions{OneShot: true}, f)
+}
+
+// with is within, for a workspace of another kind.
+func (b *bench) with(ctx context.Context, options *pyro.CreateOptions, f func(*pyro.Workspace) error) (err error) {
+	ws, err := b.client.Create(ctx, "host", options)
 	if err != nil {
 		return err
 	}
@@ -160,20 +167,29 @@ func (b *bench) learn(ctx context.Context) error {
 		return err
 	}
 	return b.within(ctx, func(ws *pyro.Workspace) error {
-		p, err := b.processesOf(ws.ID())
+		model, err := b.model(ws.ID())
 		if err != nil {
 			return err
 		}
-		b.recipe, err = plain.Learn(plain.Model{
-			ID: ws.ID(), Dir: b.store.SandboxDir(ws.ID()), Run: b.store.RunDir(ws.ID()), PID: p.runsc,
-		}, b.program("pyro-runsc"), program)
+		b.recipe, err = plain.Learn(model, b.program("pyro-runsc"), program)
 		return err
 	})
 }
 
+// model is the sandbox of a running workspace.
+func (b *bench) model(id string) (plain.Model, error) {
+	p, err := b.processesOf(id)
+	return plain.Model{ID: id, Dir: b.store.SandboxDir(id), Run: b.store.RunDir(id), PID: p.runsc}, err
+}
+
 // plain runs the smallest program in a plain sandbox. What has to be made before
 // and removed afterwards is not in the time.
-func (b *bench) plain(ctx context.Context) (_ time.Duration, err error) {
+func (b *bench) plain(ctx context.Context) (time.Duration, error) {
+	return b.prepared(ctx, b.recipe, (*plain.Sandbox).Run)
+}
+
+// prepared makes a plain sandbox, has it measured, and removes what it had.
+func (b *bench) prepared(ctx context.Context, recipe *plain.Recipe, run func(*plain.Sandbox, context.Context) (time.Duration, error)) (_ time.Duration, err error) {
 	var random [6]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
 	held, err := b.store.CreateVolatile(hex.EncodeToString(random[:]))
@@ -186,9 +202,9 @@ func (b *bench) plain(ctx context.Context) (_ time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	sandbox, err := b.recipe.Prepare(spec, held.Ledger())
+	sandbox, err := recipe.Prepare(spec, held.Ledger())
 	if err != nil {
 		return 0, err
 	}
-	return sandbox.Run(ctx)
+	return run(sandbox, ctx)
 }

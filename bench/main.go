@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 func main() { os.Exit(run()) }
@@ -36,6 +38,13 @@ func rows() []row {
 		{"sizes", sizes},
 		{"growth", growth},
 		{"output", output},
+		{"list", list},
+		{"stop", stop(smallDisk)},
+		{"stop-100mb", stop(largeDisk)},
+		{"start", start(smallDisk)},
+		{"start-100mb", start(largeDisk)},
+		{"seed", seed},
+		{"sync", syncOne},
 		{"storm", storm}, // last, for the load that it leaves
 	}
 }
@@ -52,7 +61,7 @@ func run() int {
 	asJSON := flag.Bool("json", false, "print JSON")
 	bin := flag.String("bin", "bin", "directory of the programs that make builds")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, sys.SIGTERM)
 	defer stop()
 	answer, err := measure(ctx, *bin, *n, *only)
 	if printErr := answer.print(os.Stdout, *asJSON); err == nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,6 +28,11 @@ func newPlace(t *testing.T) *place {
 	if err := os.Chmod(p.dir, 0o711); err != nil { // sandboxes of root have uids of their own
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // a test that gave up leaves nothing that runs
+		for _, s := range p.processes(" supervise ") {
+			_ = syscall.Kill(s.pid, syscall.SIGKILL)
+		}
+	})
 	// The helpers are beside the pyro under test; one with fault points lies elsewhere.
 	p.env = append(os.Environ(),
 		"PYRO_LIBDIR="+filepath.Dir(binary(t)),

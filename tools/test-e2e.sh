@@ -13,7 +13,7 @@ readonly suites=(e2e internal/gvisor)
 
 bin=$(realpath "$1")
 shift
-flags=(-test.timeout=15m)
+flags=(-test.timeout=20m)
 for flag in "$@"; do
 	flags+=("${flag/#-/-test.}") # a compiled test has its flags under this prefix
 done
@@ -32,6 +32,13 @@ stage_programs() {
 	chmod 0755 "$stage/fault/pyro"
 	tar -c --exclude=./.git --exclude=./bin --exclude=./dist . | tar -x -C "$stage/tree" --no-same-owner
 	chmod -R a+rX "$stage/tree"
+
+	# The modules of the root module for a test that builds it inside; taken from what is
+	# there, without a network, and readable for everybody.
+	GOMODCACHE=$stage/gomod GOPROXY=file://$(go env GOMODCACHE)/cache/download GOSUMDB=off \
+		GOFLAGS=-modcacherw go mod download || true # the test says what it lacks
+	mkdir -p "$stage/gomod"
+	chmod -R a+rX "$stage/gomod"
 
 	local dir
 	for dir in "${suites[@]}"; do
@@ -53,6 +60,7 @@ run_as() {
 			export HOME=$home XDG_STATE_HOME=$home/state XDG_CACHE_HOME=$home/cache
 			export XDG_CONFIG_HOME=$home/config XDG_RUNTIME_DIR=$home/run
 			export PYRO_LIBDIR=$stage/bin PYRO_BINARY=$stage/bin/pyro PATH=$stage/bin:$PATH
+			export GOMODCACHE=$stage/gomod
 			export PYRO_FAULT_BINARY=$stage/fault/pyro # with the fault points that the tests strike at
 			exec "$@" "$stage/tests/${dir//\//-}" "${flags[@]}"
 		) || {

@@ -1,7 +1,8 @@
-// Package plain runs a program in a sandbox by pyro-runsc alone: no supervisor, no
-// agent, no channel. It is what pyro is compared with, so it must differ in nothing
-// else. Therefore it takes everything (configuration, stage file, flags, limits)
-// from a sandbox of pyro that runs, and replaces names, paths and the program.
+// Package plain runs a program in a sandbox by pyro-runsc alone: no supervisor and,
+// where the program is not the agent, no channel. It is what pyro is compared with, so
+// it must differ in nothing else. Therefore it takes everything (configuration, stage
+// file, flags, limits) from a sandbox of pyro that runs, and replaces names, paths and
+// the program.
 //
 // It is for benchmarks; it knows the engine's layout on disk and would break with it.
 package plain
@@ -38,14 +39,14 @@ type Recipe struct {
 const programDir = "/opt/pyro"
 
 // Learn looks at a model. The recipe's sandboxes run the program instead of the
-// agent; it has to lie in a directory that every user can enter.
+// agent; it has to lie in a directory that every user can enter. Without a program
+// they run the agent.
 func Learn(m Model, helper, program string) (*Recipe, error) {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", m.PID))
+	args, err := m.arguments()
 	if err != nil {
 		return nil, err
 	}
-	words := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
-	r := &Recipe{model: m, helper: helper, args: words[1:], bundle: make(map[string]string)}
+	r := &Recipe{model: m, helper: helper, args: args, bundle: make(map[string]string)}
 	for _, name := range []string{"config.json", "stage.json"} {
 		text, err := os.ReadFile(filepath.Join(m.Dir, "bundle", name))
 		if err != nil {
@@ -53,11 +54,22 @@ func Learn(m Model, helper, program string) (*Recipe, error) {
 		}
 		r.bundle[name] = string(text)
 	}
-	if r.bundle["config.json"], err = withProgram(r.bundle["config.json"], program); err != nil {
-		return nil, err
+	if program != "" {
+		if r.bundle["config.json"], err = withProgram(r.bundle["config.json"], program); err != nil {
+			return nil, err
+		}
 	}
 	r.groups, err = limitsOf(m.ID)
 	return r, err
+}
+
+// arguments are those that the model's pyro-runsc was started with.
+func (m Model) arguments() ([]string, error) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", m.PID))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")[1:], nil
 }
 
 func withProgram(config, program string) (string, error) {

@@ -14,9 +14,11 @@ import (
 )
 
 // The descriptors that pyro-runsc gets: the guest's channel, of which a program that
-// only exits knows nothing, and itself, see package launch in the module gvisor.
+// only exits knows nothing; the directory of a saved disk, where there is one; and
+// itself, see package launch in the module gvisor.
 const (
 	controlFD = 3
+	diskFD    = 254
 	helperFD  = 255
 )
 
@@ -33,35 +35,60 @@ func (s *Sandbox) Run(ctx context.Context) (time.Duration, error) {
 	// The parent-death signal belongs to the thread that forked.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var said bytes.Buffer
 	began := time.Now()
 	ours, guest, err := sys.Socketpair()
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = ours.Close() }()
-	self, err := os.Open(s.helper)
-	if err != nil {
-		_ = guest.Close()
-		return 0, err
-	}
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/self/fd/%d", helperFD), s.args...)
-	cmd.Args[0], cmd.Env, cmd.Dir = "pyro-runsc", []string{}, "/"
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.ExtraFiles = make([]*os.File, helperFD-2)
-	cmd.ExtraFiles[controlFD-3], cmd.ExtraFiles[helperFD-3] = guest, self
-	cmd.SysProcAttr = attributes(s.uid)
-	cmd.WaitDelay = time.Second
-	err = cmd.Start()
-	_, _ = guest.Close(), self.Close()
+	c := newChild(ctx, s.uid, s.args)
+	err = c.start(s.helper, map[int]*os.File{controlFD: guest})
+	_ = guest.Close()
 	if err == nil {
-		err = cmd.Wait()
+		err = c.wait()
 	}
-	if err != nil {
-		return 0, fmt.Errorf("pyro-runsc: %w: %s", err, bytes.TrimSpace(said.Bytes()))
-	}
-	return time.Since(began), nil
+	return time.Since(began), err
 }
+
+// child is a pyro-runsc, and what it said.
+type child struct {
+	*exec.Cmd
+	said bytes.Buffer
+}
+
+func newChild(ctx context.Context, uid int, args []string) *child {
+	c := &child{Cmd: exec.CommandContext(ctx, descriptor(helperFD), args...)}
+	c.Args[0], c.Env, c.Dir = "pyro-runsc", []string{}, "/"
+	c.Stdout, c.Stderr = &c.said, &c.said
+	c.SysProcAttr = attributes(uid)
+	c.WaitDelay = time.Second
+	return c
+}
+
+// start forks with the helper and these files as its descriptors. The caller keeps the
+// thread until wait has returned.
+func (c *child) start(helper string, files map[int]*os.File) error {
+	self, err := os.Open(helper)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = self.Close() }()
+	c.ExtraFiles = make([]*os.File, helperFD-2)
+	c.ExtraFiles[helperFD-3] = self
+	for fd, file := range files {
+		c.ExtraFiles[fd-3] = file
+	}
+	return c.Start()
+}
+
+func (c *child) wait() error {
+	if err := c.Wait(); err != nil {
+		return fmt.Errorf("pyro-runsc: %w: %s", err, bytes.TrimSpace(c.said.Bytes()))
+	}
+	return nil
+}
+
+func descriptor(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // attributes are those of the gVisor engine.
 func attributes(uid int) *syscall.SysProcAttr {

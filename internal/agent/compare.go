@@ -149,7 +149,7 @@ func differs(at int, name string, e *wire.TreeEntry) (bool, error) {
 	sameTime := st.Mtim.Sec == e.MTime && st.Mtim.Nsec == 0
 	switch kindOf(&st) {
 	case archive.KindDirectory:
-		return !sameMode, nil
+		return !sameMode || !sameTime, nil
 	case archive.KindFile:
 		return !sameMode || !sameTime || st.Size != e.Size, nil
 	}

@@ -30,7 +30,7 @@ func linkEntry(path, target string) wire.TreeEntry {
 }
 
 func dirEntry(path string, mode uint32) wire.TreeEntry {
-	return wire.TreeEntry{Path: []byte(path), Kind: "directory", Mode: mode}
+	return wire.TreeEntry{Path: []byte(path), Kind: "directory", Mode: mode, MTime: aTime.Unix()}
 }
 
 func TestCompare(t *testing.T) {
@@ -65,7 +65,8 @@ func TestCompare(t *testing.T) {
 		}{
 			{dirEntry("d", 0o1750), false},
 			{dirEntry("d", 0o750), true},
-			{dirEntry("d/e", 0o755), false},
+			{with(dirEntry("d", 0o1750), func(e *wire.TreeEntry) { e.MTime++ }), true},
+			{dirEntry("d/e", 0o755), true}, // made on the way, so its time is now
 			{f, false},
 			{with(f, func(e *wire.TreeEntry) { e.Size = 6 }), true},
 			{with(f, func(e *wire.TreeEntry) { e.Mode = 0o600 }), true},
@@ -183,7 +184,7 @@ func b64(path string) string {
 }
 
 func TestCompareReadsLinesAcrossFrames(t *testing.T) {
-	lines := fmt.Sprintf(`{"p":%q,"k":"file"}`+"\n"+`{"p":%q,"k":"directory","m":493}`, b64("missing"), b64("d"))
+	lines := fmt.Sprintf(`{"p":%q,"k":"file"}`+"\n"+`{"p":%q,"k":"directory","m":493,"t":%d}`, b64("missing"), b64("d"), aTime.Unix())
 	var request bytes.Buffer
 	request.WriteString(`{"action":"compare_tree"}` + "\n")
 	for _, b := range []byte(lines) {
@@ -192,6 +193,9 @@ func TestCompareReadsLinesAcrossFrames(t *testing.T) {
 	request.WriteString(frame(t, wire.FrameEnd, nil))
 	cfg := testConfig(t)
 	tree(t, cfg.Workspace, map[string]string{"d/": ""})
+	if err := os.Chtimes(filepath.Join(cfg.Workspace, "d"), aTime, aTime); err != nil {
+		t.Fatal(err)
+	}
 	if got, want := string(talk(t, newAgent(cfg), request.Bytes())), `{"count":2,"needed":"AQ=="}`+"\n"; got != want {
 		t.Errorf("reply %q, want %q", got, want)
 	}

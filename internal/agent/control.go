@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ func ServeControl(ctx context.Context, fd int, cfg Config) error {
 	if err := unix.SetNonblock(fd, false); err != nil {
 		return fmt.Errorf("control socket %d: %w", fd, err)
 	}
-	session, err := yamux.Server(&control{fd: fd, file: os.NewFile(uintptr(fd), "control")}, wire.MuxConfig())
+	session, err := yamux.Server(newControl(fd), wire.MuxConfig())
 	if err != nil {
 		return fmt.Errorf("control socket %d: %w", fd, err)
 	}
@@ -43,9 +44,18 @@ func hostGone(err error) bool {
 type control struct {
 	fd   int
 	file *os.File
+	in   *bufio.Reader // the multiplexer reads by 4 KiB, and each read of a socket is dear
 }
 
-func (c *control) Read(b []byte) (int, error)  { return c.file.Read(b) }
+// controlBuffer is how much is read of the socket at once, in bytes: what it holds.
+const controlBuffer = 256 << 10
+
+func newControl(fd int) *control {
+	file := os.NewFile(uintptr(fd), "control")
+	return &control{fd: fd, file: file, in: bufio.NewReaderSize(file, controlBuffer)}
+}
+
+func (c *control) Read(b []byte) (int, error)  { return c.in.Read(b) }
 func (c *control) Write(b []byte) (int, error) { return c.file.Write(b) }
 
 // Close ends reads that are asleep too, which closing a blocking file does not.

@@ -16,9 +16,8 @@ import (
 )
 
 // merger moves a staged tree to where it belongs, name by name with rename(2): what
-// is missing there moves with all that is below it, files and links replace what they
-// may replace, and directories that exist stay. What may meet what is judged as
-// archive.Unpack does. No link is followed.
+// is missing there moves with all that is below it, files and symlinks replace each
+// other, and directories that exist stay. Nothing else may meet. No link is followed.
 //
 // It looks at everything first (check) and moves then (move), so that a tree which
 // does not fit changes nothing. What commands in the guest do to the tree in between
@@ -196,10 +195,13 @@ func (m *merger) takes(to int) error {
 	return unix.Faccessat(to, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
-// meets says whether a member may go where something stands.
+// meets says whether a member may go where something stands. A file that became a
+// symlink, or the other way round, is what a project does when it is edited; rename(2)
+// replaces the name and never goes through it.
 func meets(ours, there archive.Kind) error {
+	leaf := func(k archive.Kind) bool { return k == archive.KindFile || k == archive.KindSymlink }
 	switch {
-	case ours == there:
+	case ours == there, leaf(ours) && leaf(there):
 		return nil
 	case there == archive.KindSymlink:
 		return archive.ErrSymlink

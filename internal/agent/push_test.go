@@ -182,6 +182,33 @@ func TestPushMerges(t *testing.T) {
 	noStage(t, cfg)
 }
 
+func TestPushTurnsFilesIntoLinksAndBack(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, c *wire.Client) {
+		target := filepath.Join(t.TempDir(), "canary")
+		if err := os.WriteFile(target, []byte("whole"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tree(t, cfg.Workspace, map[string]string{"d/file": "f", "d/link": "-> " + target, "dangling": "-> nowhere"})
+		if _, err := push(
+			t, c, "/workspace",
+			tar.Header{Name: "d/file", Typeflag: tar.TypeSymlink, Linkname: target},
+			tar.Header{Name: "d/link", Mode: 0o644, Size: 2},
+			tar.Header{Name: "dangling", Mode: 0o644, Size: 1},
+		); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]string{
+			"d": "drwxr-xr-x now ", "d/file": "Lrwxrwxrwx " + when + target, "d/link": "-rw-r--r-- " + when + "xx", "dangling": "-rw-r--r-- " + when + "x",
+		}, seen(t, cfg.Workspace)); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if content, err := os.ReadFile(target); string(content) != "whole" {
+			t.Errorf("what the link led to has %q, %v", content, err)
+		}
+		noStage(t, cfg)
+	})
+}
+
 func TestPushMergesManyNames(t *testing.T) {
 	cfg := testConfig(t)
 	c := serve(t, cfg)
@@ -211,8 +238,8 @@ func TestPushChangesNothingWhereSomethingIsInTheWay(t *testing.T) {
 	}{
 		"directory over file":      {".", dir("d/f/"), api.Exists, "d/f"},
 		"file over directory":      {".", file("d/sub"), api.Exists, "d/sub"},
-		"link over file":           {".", tar.Header{Name: "d/f", Typeflag: tar.TypeSymlink, Linkname: "x"}, api.Exists, "d/f"},
-		"file over link":           {".", file("d/l"), api.Denied, "d/l"},
+		"link over directory":      {".", tar.Header{Name: "d/sub", Typeflag: tar.TypeSymlink, Linkname: "x"}, api.Exists, "d/sub"},
+		"link over FIFO":           {".", tar.Header{Name: "fifo", Typeflag: tar.TypeSymlink, Linkname: "x"}, api.Exists, "fifo"},
 		"directory over link":      {".", dir("d/l/"), api.Denied, "d/l"},
 		"through a link":           {".", file("out/f"), api.Denied, "out"},
 		"through a file":           {".", file("d/f/x"), api.Exists, "d/f"},

@@ -90,6 +90,7 @@ func (s *stage) fill(ctx context.Context, data io.Reader) (archive.Counts, error
 	s.named = make(map[string]bool)
 	return archive.Unpack(ctx, data, root, archive.UnpackOptions{
 		Formats: archive.TarOnly, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
+		Private:   true, // a new directory that is its owner's alone
 		Directory: func(path string) { s.named[path] = true },
 	})
 }

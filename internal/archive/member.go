@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,18 +17,19 @@ func (u *unpacker) file(to place, hdr *tar.Header, body io.Reader) error {
 	if left := u.opts.Limits.Bytes - u.counts.Bytes; hdr.Size > left {
 		return fmt.Errorf("%w: more than %d bytes of files", ErrLimit, u.opts.Limits.Bytes)
 	}
-	written := to.name
-	fd, err := to.create(written, 0o600)
+	written, mode := to.name, u.opts.Modes.file(hdr.Mode)
+	early := u.earlyMode(mode)
+	fd, err := to.create(written, early)
 	if err == unix.EEXIST {
 		if err = occupied(to, KindFile); err == nil {
 			written = ".pyro-" + rand.Text()
-			fd, err = to.create(written, 0o600)
+			fd, err = to.create(written, early)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	err = errors.Join(u.fill(fd, hdr, body), to.setTime(written, hdr.ModTime), unix.Close(fd))
+	err = errors.Join(u.fill(fd, hdr, body), u.finish(fd, mode, early), to.setTime(written, hdr.ModTime), unix.Close(fd))
 	if err == nil && written != to.name {
 		err = unix.Renameat(to.fd, written, to.fd, to.name)
 	}
@@ -39,19 +41,26 @@ func (u *unpacker) file(to place, hdr *tar.Header, body io.Reader) error {
 	return nil
 }
 
-// fill gives the new file fd its content, owner and mode.
-func (u *unpacker) fill(fd int, hdr *tar.Header, body io.Reader) error {
-	for left := hdr.Size; left > 0; {
-		chunk := u.buf[:min(left, int64(len(u.buf)))]
-		if _, err := io.ReadFull(body, chunk); err != nil {
-			return formatError(unexpected(err))
-		}
-		if err := writeAll(fd, chunk); err != nil {
-			return err
-		}
-		left -= int64(len(chunk))
+// earlyMode is the mode with which a file is made. Where others could open it, it is
+// theirs only when it is whole; and set-id bits would not outlive a write.
+func (u *unpacker) earlyMode(mode uint32) uint32 {
+	if u.opts.Private && u.opts.Owner == nil && mode&^0o777 == 0 {
+		return mode
 	}
-	if err := u.setAccess(fd, u.opts.Modes.file(hdr.Mode)); err != nil || u.opts.Links == LinksRefused {
+	return 0o600
+}
+
+// finish gives the new file fd its owner and mode, and notes which file it is. In a
+// private root there is seldom anything to do: system calls are what small files cost,
+// and in a sandbox each of them is dear.
+func (u *unpacker) finish(fd int, mode, early uint32) error {
+	switch {
+	case u.opts.Private && mode == early:
+		return u.sameMode(fd, mode)
+	case u.opts.Private || u.opts.Links == LinksRefused:
+		return u.setAccess(fd, mode)
+	}
+	if err := u.setAccess(fd, mode); err != nil {
 		return err
 	}
 	s, err := fstat(fd)
@@ -60,6 +69,56 @@ func (u *unpacker) fill(fd int, hdr *tar.Header, body io.Reader) error {
 	}
 	u.made[s.id] = struct{}{}
 	return nil
+}
+
+// sameMode makes sure that fd has the mode with which it was made. What the umask, or
+// a default ACL that the root passes on, makes of a mode is the same for all files.
+func (u *unpacker) sameMode(fd int, mode uint32) error {
+	if u.exact[mode] {
+		return nil
+	}
+	s, err := fstat(fd)
+	if err != nil {
+		return err
+	}
+	if s.mode != mode {
+		return u.setAccess(fd, mode)
+	}
+	u.exact[mode] = true
+	return nil
+}
+
+// fill gives the new file fd its content. Long runs of zeros become holes, as those
+// in a sparse file were before it was packed.
+func (u *unpacker) fill(fd int, hdr *tar.Header, body io.Reader) error {
+	hole := false
+	for left := hdr.Size; left > 0; {
+		chunk := u.buf[:min(left, int64(len(u.buf)))]
+		if _, err := io.ReadFull(body, chunk); err != nil {
+			return formatError(unexpected(err))
+		}
+		var err error
+		if hole = allZero(chunk); hole {
+			_, err = unix.Seek(fd, int64(len(chunk)), io.SeekCurrent)
+		} else {
+			err = writeAll(fd, chunk)
+		}
+		if err != nil {
+			return err
+		}
+		left -= int64(len(chunk))
+	}
+	if hole { // at the end, where nothing written gives the file its length
+		return unix.Ftruncate(fd, hdr.Size)
+	}
+	return nil
+}
+
+// minHole is the shortest hole that is worth two system calls, in bytes.
+const minHole = 64 << 10
+
+func allZero(p []byte) bool {
+	return len(p) >= minHole && p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
 }
 
 // symlink makes a symlink, or replaces one. The target is data: it is not looked at.
@@ -108,7 +167,7 @@ func (u *unpacker) hardLink(to place, hdr *tar.Header) error {
 	if err != nil {
 		return pathError("hard link to", hdr.Linkname, err)
 	}
-	if _, ours := u.made[target.id]; !ours || target.kind != KindFile {
+	if _, ours := u.made[target.id]; target.kind != KindFile || !ours && !u.opts.Private {
 		return pathError("hard link to", hdr.Linkname, fmt.Errorf("%w: it is not a file that came before", ErrLink))
 	}
 	if err := vacate(to, target.id); err != nil {

@@ -98,6 +98,10 @@ type UnpackOptions struct {
 	Names    Names
 	Limits   Limits
 
+	// Private says that the root is empty, and that nobody else can reach it until
+	// Unpack returns: all that is found there is this archive's own.
+	Private bool
+
 	// Directory is told the path of each directory that is a member, unlike those made
 	// on the way to one; nil: nobody asks.
 	Directory func(path string)
@@ -111,7 +115,8 @@ type PackOptions struct {
 	// Skip leaves a member out, and all below it, by its name in the archive (without
 	// a slash at the end). What is left out is not opened and does not count.
 	Skip func(path string, info Info) bool
-	// Only says of each file and symlink whether it is written. Directories always are.
+	// Only says of each member whether it is written, of those below a directory
+	// whatever it says of the directory.
 	Only func(path string, info Info) bool
 	// Seen is told what has been written so far, after each member.
 	Seen func(Counts)

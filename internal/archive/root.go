@@ -194,19 +194,26 @@ func (r *Root) at(op, path string) (dir, string, error) {
 func (r *Root) walk(parts []string, missing func(at dir, name, path string) error) (dir, error) {
 	at := r.dir()
 	for i, name := range parts {
-		next, err := at.sub(name)
-		if err == unix.ENOENT && missing != nil {
-			// Somebody else may have made it just now; what it is, sub will tell.
-			err = missing(at, name, strings.Join(parts[:i+1], "/"))
-			if err == nil || err == unix.EEXIST {
-				next, err = at.sub(name)
-			}
-		}
+		whole := strings.Join(parts[:i+1], "/")
+		next, err := at.descend(name, whole, missing)
 		at.close()
 		if err != nil {
-			return dir{}, pathError("open", strings.Join(parts[:i+1], "/"), err)
+			return dir{}, pathError("open", whole, err)
 		}
 		at = next
 	}
 	return at, nil
+}
+
+// descend is one step of walk.
+func (d dir) descend(name, path string, missing func(at dir, name, path string) error) (dir, error) {
+	next, err := d.sub(name)
+	if err == unix.ENOENT && missing != nil {
+		// Somebody else may have made it just now; what it is, sub will tell.
+		err = missing(d, name, path)
+		if err == nil || err == unix.EEXIST {
+			next, err = d.sub(name)
+		}
+	}
+	return next, err
 }

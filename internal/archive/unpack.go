@@ -37,13 +37,15 @@ func Unpack(ctx context.Context, r io.Reader, root *Root, opts UnpackOptions) (C
 		opts: opts,
 		dirs: make(map[string]dirState),
 		made: make(map[inode]struct{}),
-		buf:  make([]byte, copySize),
-		at:   root.dir(),
+
+		exact: make(map[uint32]bool),
+		buf:   make([]byte, copySize),
+		at:    cursor{root: root},
 	}
 	if opts.Names.fresh != nil {
 		u.judge = opts.Names.fresh()
 	}
-	defer u.leave()
+	defer u.at.back(0)
 	s, err := newStream(ctx, r, opts.Formats, opts.Limits)
 	if err != nil {
 		return u.counts, err
@@ -61,11 +63,12 @@ type unpacker struct {
 	seen     int                 // members read and parents made
 	dirs     map[string]dirState // by clean name: what they get at the end
 	dirBytes int                 // of the keys of dirs
-	made     map[inode]struct{}  // files of this archive, which hard links may name
+	made     map[inode]struct{}  // files of this archive, which hard links may name; not in a private root
 	judge    nameJudge           // nil: every name will do
-	at       dir                 // parent of the last member
-	atPath   string              // its clean name; "" is the root, which is at no cost
+	at       cursor
 	buf      []byte
+
+	exact map[uint32]bool // in a private root: modes that new files get from open(2) as they are
 }
 
 // dirState is what a directory gets at the end.
@@ -128,10 +131,11 @@ func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
 		return nil
 	}
 	parent := parentOf(path)
-	if err := u.enter(parent); err != nil {
+	at, err := u.at.to(parent, u.parent)
+	if err != nil {
 		return err
 	}
-	to := place{dir: u.at, name: strings.TrimPrefix(path[len(parent):], "/"), path: path}
+	to := place{dir: at, name: strings.TrimPrefix(path[len(parent):], "/"), path: path}
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
 		err = u.file(to, hdr, body)
@@ -152,31 +156,6 @@ func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
 
 func special(hdr *tar.Header) bool {
 	return hdr.Typeflag == tar.TypeChar || hdr.Typeflag == tar.TypeBlock || hdr.Typeflag == tar.TypeFifo
-}
-
-// enter opens the directory of the next member, unless the last one was there too: it
-// cannot have been replaced by this archive, and where somebody else has moved it
-// there is no name in between that could lead elsewhere.
-func (u *unpacker) enter(path string) error {
-	if path == u.atPath {
-		return nil
-	}
-	u.leave()
-	if path == "" {
-		return nil
-	}
-	at, err := u.root.walk(strings.Split(path, "/"), u.parent)
-	if err != nil {
-		return err
-	}
-	u.at, u.atPath = at, path
-	return nil
-}
-
-// leave closes what enter opened.
-func (u *unpacker) leave() {
-	u.at.close()
-	u.at, u.atPath = u.root.dir(), ""
 }
 
 // parent makes a directory that a name goes through and no member made before.
@@ -231,11 +210,12 @@ func (u *unpacker) finishDirs() error {
 }
 
 func (u *unpacker) finishDir(path string, state dirState) error {
-	at, name, err := u.root.at("open", path)
+	parent := parentOf(path)
+	at, err := u.at.to(parent, nil)
 	if err != nil {
 		return err
 	}
-	defer at.close()
+	name := strings.TrimPrefix(path[len(parent):], "/")
 	fd, err := at.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err

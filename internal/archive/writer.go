@@ -128,7 +128,10 @@ func (w *Writer) add(name string, write func(name string) error) error {
 }
 
 // directory implements visitor.
-func (w *Writer) directory(_, path string, s status) error {
+func (w *Writer) directory(name, path string, s status) error {
+	if only := w.walk.opts.Only; only != nil && !only(path, s.info(name)) {
+		return nil
+	}
 	return w.told(w.header(&tar.Header{Typeflag: tar.TypeDir, Name: path + "/"}, s))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,10 +76,8 @@ func TestWriterPutsPlacesTogether(t *testing.T) {
 }
 
 func TestWriterChooses(t *testing.T) {
-	notDir := func(name string) func(string, archive.Info) bool {
-		return func(path string, info archive.Info) bool {
-			return path == name && info.Kind != archive.KindDirectory
-		}
+	only := func(names ...string) func(string, archive.Info) bool {
+		return func(path string, _ archive.Info) bool { return slices.Contains(names, path) }
 	}
 	tests := map[string]struct {
 		opts archive.PackOptions
@@ -88,8 +87,9 @@ func TestWriterChooses(t *testing.T) {
 			archive.PackOptions{Skip: func(path string, _ archive.Info) bool { return path == "b" }},
 			[]string{"a", "c"},
 		},
-		"one file and the directories": {archive.PackOptions{Only: notDir("b/x")}, []string{"b/", "b/x"}},
-		"the second name of a file":    {archive.PackOptions{Only: notDir("c")}, []string{"b/", "c"}},
+		"one file":                  {archive.PackOptions{Only: only("b/x")}, []string{"b/x"}},
+		"one file and its parent":   {archive.PackOptions{Only: only("b/x", "b")}, []string{"b/", "b/x"}},
+		"the second name of a file": {archive.PackOptions{Only: only("c")}, []string{"c"}},
 		"by what it is": {
 			archive.PackOptions{Skip: func(_ string, info archive.Info) bool { return info.Kind == archive.KindFile && info.Size > 1 }},
 			[]string{"b/", "b/x"},

@@ -204,7 +204,24 @@ func (g *grammar) unknownCommand(word string) error {
 	for i, c := range g.commands {
 		names[i] = c.name()
 	}
-	return g.fail("argument COMMAND: invalid choice: %s (choose from %s)", quote(word), quoteAll(names))
+	err := g.fail("argument COMMAND: invalid choice: %s (choose from %s)", quote(word), quoteAll(names))
+	if meant := g.below(word); meant != "" {
+		err.hint = fmt.Sprintf("it is `%s`; `%s --help` explains it", meant, meant)
+	}
+	return err
+}
+
+// below returns the command of that name in one of the groups, as it is to be typed,
+// or nothing.
+func (g *grammar) below(word string) string {
+	for _, group := range g.commands {
+		for _, c := range group.commands {
+			if c.name() == word {
+				return strings.Join(c.path, " ")
+			}
+		}
+	}
+	return ""
 }
 
 func (g *grammar) fail(format string, args ...any) *usageError {

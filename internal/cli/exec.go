@@ -48,7 +48,7 @@ func (a *app) exec(ctx context.Context, id string, e execution) error {
 	case a.json:
 		return ended(r, a.printJSON(r))
 	}
-	a.truncation(tag, r)
+	a.remarks(tag, r, e)
 	a.say("[%s] workspace_id=%s sequence=%d cwd=%s execution_mode=%s exit_code=%d duration_ms=%d",
 		tag, r.WorkspaceID, r.Sequence, r.Cwd, r.ExecutionMode, r.ExitCode, r.DurationMS)
 	return ended(r, nil)

@@ -210,7 +210,7 @@ func checkNetwork(policy string) error {
 		return nil
 	}
 	return &api.Error{
-		Kind: api.Unsupported, Hint: "leave the network off; files can be passed by stdin (-i)",
+		Kind: api.Unsupported, Hint: "leave the network off; --seed-path and `pyro workspace sync push` bring files in",
 		Err: fmt.Errorf("network policy %s is not available", policy),
 	}
 }

@@ -111,6 +111,7 @@ func TestGolden(t *testing.T) {
 		}},
 		"doctor elsewhere":   {args: []string{"doctor", "--platform", "linux-aarch64"}, doctor: sampleDoctor},
 		"unknown command":    {args: []string{"env", "list"}},
+		"unknown here":       {args: []string{"exec", testID, "--", "true"}},
 		"unknown subcommand": {args: []string{"workspace", "nonsense"}},
 		"help anywhere":      {args: []string{"run", "host", "--help", "--nonsense"}},
 		"help unknown":       {args: []string{"help", "nonsense"}},

@@ -71,9 +71,13 @@ func (p *page) additions(w *api.Workspace) {
 		p.line("Limits: not enforced: %s", *why)
 	}
 	if w.LastSavedAt != nil {
-		p.line("Last saved at: %s", *w.LastSavedAt)
+		p.line("Last saved at: %s", date(*w.LastSavedAt))
 	}
-	p.line("Expires at: %s", moment(w.ExpiresAt))
+	expires := "never"
+	if w.ExpiresAt != nil {
+		expires = date(*w.ExpiresAt)
+	}
+	p.line("Expires at: %s", expires)
 	if w.IdleSeconds > 0 {
 		p.line("Idle stop: after %d s without use", w.IdleSeconds)
 	}
@@ -139,3 +143,6 @@ func moment(t *api.Timestamp) string {
 	}
 	return t.String()
 }
+
+// date is a time as people read it. The lines that scripts know have seconds instead.
+func date(t api.Timestamp) string { return t.Time().UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -87,7 +87,7 @@ func (a *app) oneShot(ctx context.Context, req api.CreateRequest, seed *source, 
 	if a.json {
 		err = a.printJSON(pyro.OneShotResult(ws.Seen(), result, gone))
 	} else {
-		a.truncation("run", result)
+		a.remarks("run", result, e)
 		a.say("[run] environment=%s execution_mode=%s exit_code=%d duration_ms=%d",
 			result.Environment, result.ExecutionMode, result.ExitCode, result.DurationMS)
 	}
@@ -108,9 +108,13 @@ func (a *app) phase(format string, args ...any) {
 	}
 }
 
-// truncation tells people that not all output came.
-func (a *app) truncation(tag string, r *api.WorkspaceExec) {
+// remarks tells people that not all output came, and what gives a command more time
+// that had only what everybody has.
+func (a *app) remarks(tag string, r *api.WorkspaceExec, e execution) {
 	a.cut(tag, "", r.StdoutTruncated, r.StderrTruncated)
+	if r.Reason != nil && *r.Reason == api.EndedByTimeout && e.timeoutSeconds == api.DefaultTimeoutSeconds {
+		a.say("[hint] --timeout-seconds gives it more time")
+	}
 }
 
 // cut says which stream was truncated; of which command, if that is not plain.

@@ -187,11 +187,35 @@ func TestGuestOutput(t *testing.T) {
 	t.Run("cut by others and said so", func(t *testing.T) {
 		s := &session{}
 		a := &app{Env: Env{Stderr: &s.err}}
-		a.truncation("run", &api.WorkspaceExec{StdoutTruncated: true, StderrTruncated: true})
+		a.remarks("run", &api.WorkspaceExec{StdoutTruncated: true, StderrTruncated: true}, execution{})
 		if got := s.err.String(); strings.Count(got, "truncated") != 2 {
 			t.Errorf("stderr %q", got)
 		}
 	})
+}
+
+// TestMoreTimeIsHintedAt wants the option to be named to those who did not use it.
+func TestMoreTimeIsHintedAt(t *testing.T) {
+	timeout, oom := api.EndedByTimeout, api.EndedByOOM
+	for name, c := range map[string]struct {
+		reason  *string
+		seconds int
+		want    string
+	}{
+		"everybody's time":  {&timeout, api.DefaultTimeoutSeconds, "[hint] --timeout-seconds gives it more time\n"},
+		"a time of its own": {&timeout, 7, ""},
+		"another end":       {&oom, api.DefaultTimeoutSeconds, ""},
+		"an end by itself":  {nil, api.DefaultTimeoutSeconds, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &session{}
+			a := &app{Env: Env{Stderr: &s.err}}
+			a.remarks("run", &api.WorkspaceExec{Reason: c.reason}, execution{timeoutSeconds: c.seconds})
+			if diff := cmp.Diff(c.want, s.err.String()); diff != "" {
+				t.Errorf("stderr (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestClosedStdoutIsQuiet(t *testing.T) {

@@ -148,7 +148,7 @@ type leaf struct {
 func (l leaf) read() (string, error) {
 	s := find(l.key)
 	if s == nil {
-		return "", errors.New("is no setting; `pyro config` shows those there are")
+		return "", errors.New("is no setting; there are " + keys())
 	}
 	return s.fromFile(l.value)
 }

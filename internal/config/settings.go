@@ -207,3 +207,12 @@ func find(key string) *setting {
 	}
 	return nil
 }
+
+// keys names all settings, for who cannot be shown them because the file is wrong.
+func keys() string {
+	names := make([]string, len(table))
+	for i, s := range table {
+		names[i] = s.key
+	}
+	return strings.Join(names, ", ")
+}

@@ -42,7 +42,7 @@ func explain(err error) error {
 		kind, hint = api.Invalid, "leave out with --exclude or --gitignore what is not needed"
 	case errors.Is(err, archive.ErrChanged):
 		kind, hint = api.Conflict, "try again when nothing writes to it"
-	case errors.Is(err, archive.ErrFormat), errors.Is(err, archive.ErrEscapes), errors.Is(err, archive.ErrName), errors.Is(err, archive.ErrLink), errors.Is(err, archive.ErrSymlink):
+	case errors.Is(err, archive.ErrFormat), errors.Is(err, archive.ErrEscapes), errors.Is(err, archive.ErrName), errors.Is(err, archive.ErrLink), errors.Is(err, archive.ErrSymlink), errors.Is(err, fs.ErrExist):
 		kind, hint = api.Invalid, "make the archive anew, or hand in the directory"
 	case errors.Is(err, fs.ErrPermission):
 		kind, hint = api.Denied, "make it readable, or leave it out with --exclude"

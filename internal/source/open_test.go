@@ -90,14 +90,16 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenBelowAClosedDirectoryIsDenied(t *testing.T) {
+func TestOpenOfAClosedDirectoryOrBelowIsDenied(t *testing.T) {
 	testgate.Require(t, testgate.NonRoot, ordinaryUser())
 	dir := t.TempDir()
 	must(t, os.MkdirAll(dir+"/closed/in", 0o755))
 	must(t, os.Chmod(dir+"/closed", 0))
 	t.Cleanup(func() { must(t, os.Chmod(dir+"/closed", 0o755)) })
-	if _, err := Open(dir+"/closed/in", Options{}); !errors.Is(err, api.Denied) {
-		t.Errorf("got %v", err)
+	for _, path := range []string{"/closed/in", "/closed"} {
+		if _, err := Open(dir+path, Options{}); !errors.Is(err, api.Denied) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", path, err)
+		}
 	}
 }
 

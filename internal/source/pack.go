@@ -30,8 +30,8 @@ func (s *Source) Pack(ctx context.Context, w io.Writer) (archive.Counts, error) 
 	return s.PackOnly(ctx, w, nil)
 }
 
-// PackOnly is Pack of a directory's directories, and of those files and symlinks that
-// needed says, by their path. Of an archive all is packed.
+// PackOnly is Pack of those members of a directory that needed says, by their path;
+// those of a directory that is not needed may be. Of an archive all is packed.
 func (s *Source) PackOnly(ctx context.Context, w io.Writer, needed func(path string) bool) (archive.Counts, error) {
 	m := &meter{to: w, told: s.opts.Progress}
 	var counts archive.Counts
@@ -115,6 +115,9 @@ type packer struct {
 }
 
 func (p *packer) dir(name string, info archive.Info) error {
+	if p.needed != nil && !p.needed(name) {
+		return nil
+	}
 	return p.AddDir(name, info.Bits, info.ModTime)
 }
 

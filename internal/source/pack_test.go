@@ -147,6 +147,19 @@ func TestAnArchiveIsNotComparedAndItsGitFilesAreNotFollowed(t *testing.T) {
 	}
 }
 
+func TestAnArchiveThatGoesThroughItsOwnLinkIsInvalid(t *testing.T) {
+	var data bytes.Buffer
+	w := tar.NewWriter(&data)
+	must(t, w.WriteHeader(&tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "/tmp"}))
+	must(t, w.WriteHeader(&tar.Header{Name: "l/f"}))
+	must(t, w.Close())
+	file := filepath.Join(t.TempDir(), "a.tar")
+	write(t, file, data.String())
+	if err := packErr(t, file, Options{}); !errors.Is(err, api.Invalid) || api.HintOf(err) == "" {
+		t.Errorf("got %v, hint %q", err, api.HintOf(err))
+	}
+}
+
 func TestABrokenArchiveIsInvalid(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.tar")
 	write(t, file, strings.Repeat("no archive", 200))
@@ -265,16 +278,16 @@ func TestAnErrorOfTheWriterComesAsItIs(t *testing.T) {
 	}
 }
 
-func TestPackOnlyTakesAllDirectories(t *testing.T) {
+func TestPackOnlyTakesWhatIsNeeded(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a", "d/b", "e/c"} {
 		write(t, filepath.Join(dir, name), "x")
 	}
 	must(t, os.Symlink("a", filepath.Join(dir, "link")))
 	var stream bytes.Buffer
-	counts, err := open(t, dir, Options{}).PackOnly(t.Context(), &stream, func(path string) bool { return path == "d/b" })
+	counts, err := open(t, dir, Options{}).PackOnly(t.Context(), &stream, func(path string) bool { return path == "d/b" || path == "e" })
 	must(t, err)
-	if diff := cmp.Diff([]string{"d/", "d/b", "e/"}, members(t, &stream)); diff != "" || counts.Bytes != 1 {
+	if diff := cmp.Diff([]string{"d/b", "e/"}, members(t, &stream)); diff != "" || counts.Bytes != 1 {
 		t.Errorf("%+v, (-want +got):\n%s", counts, diff)
 	}
 }

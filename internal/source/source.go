@@ -58,6 +58,11 @@ func Open(path string, o Options) (*Source, error) {
 	s := &Source{path: resolved, opts: o, excluded: excluded}
 	switch {
 	case info.IsDir():
+		dir, err := os.Open(resolved) // said here, before anything is started
+		if err != nil {
+			return nil, unreadable(resolved, err)
+		}
+		_ = dir.Close()
 		s.mode = api.SeedDirectory
 		if o.Gitignore {
 			s.ignored = newIgnored(resolved)
@@ -126,7 +131,7 @@ func unreadable(path string, err error) error {
 		kind, err = api.NotFound, fs.ErrNotExist
 		hint = "check the path"
 	case errors.Is(err, fs.ErrPermission):
-		kind, hint = api.Denied, "check the permissions of the directories on the way to it"
+		kind, hint = api.Denied, "check its permissions, and those of the directories on the way to it"
 	}
 	return &api.Error{Kind: kind, Hint: hint, Err: fmt.Errorf("%s: %w", quoted(path), err)}
 }

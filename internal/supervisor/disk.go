@@ -3,7 +3,9 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +21,28 @@ type use struct {
 	begun  atomic.Int64 // ever
 	active atomic.Int64 // now
 	last   atomic.Int64 // when something last began or ended, in Unix nanoseconds
+}
+
+// enter is busy, unless the workspace has ended. It waits for a stop that is under
+// way.
+func (s *supervisor) enter(op string) (done func(), err error) {
+	s.turn.RLock()
+	defer s.turn.RUnlock()
+	if s.over() {
+		return nil, s.tooLate(op)
+	}
+	return s.busy(), nil
+}
+
+// sure returns an error unless what has just been done in the workspace will be in
+// the next image. It waits for a stop that is under way.
+func (s *supervisor) sure(op string) error {
+	s.turn.RLock()
+	defer s.turn.RUnlock()
+	if s.over() {
+		return s.tooLate(op)
+	}
+	return nil
 }
 
 // busy notes that something is done in the workspace until the returned function is
@@ -65,6 +89,9 @@ func (s *supervisor) saveDisk(ctx context.Context) error {
 	}
 	s.saving.Lock()
 	defer s.saving.Unlock()
+	if ctx.Err() != nil { // while it waited; the lock may have been given up since
+		return saveError(s.ID, context.Cause(ctx))
+	}
 	at := s.marks()
 	format, err := keeper.DiskFormat(ctx)
 	if err != nil {
@@ -75,7 +102,7 @@ func (s *supervisor) saveDisk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	image.Format, image.At = format, api.At(s.Now())
+	image.Format, image.At, image.Pushes = format, api.At(s.Now()), slices.Clone(before.Pushes)
 	if err = fault.Error("image-write"); err == nil {
 		err = box.SaveDisk(ctx, image.Dir(s.held.Path()))
 	}
@@ -86,12 +113,20 @@ func (s *supervisor) saveDisk(ctx context.Context) error {
 		err = s.keepImage(image, before.Disk)
 	}
 	if err != nil {
-		return errors.Join(&api.Error{Kind: api.KindOf(err), Op: "save disk of workspace", ID: s.ID, Hint: api.HintOf(err), Err: err}, os.RemoveAll(image.Dir(s.held.Path())))
+		return errors.Join(saveError(s.ID, err), os.RemoveAll(image.Dir(s.held.Path())))
 	}
 	fault.Hit("image-kept")
 	s.saved = at
 	now := s.recorded()
 	return workspace.PruneImages(s.held.Path(), &now)
+}
+
+func saveError(id string, err error) error {
+	kind := api.KindOf(err)
+	if errors.Is(err, context.Canceled) {
+		kind = api.Canceled
+	}
+	return &api.Error{Kind: kind, Op: "save disk of workspace", ID: id, Hint: api.HintOf(err), Err: err}
 }
 
 // keepImage makes an image the newest one, or leaves the one that was.
@@ -131,15 +166,30 @@ func (s *supervisor) saveOften(ctx context.Context) {
 	if s.SaveEvery <= 0 || s.kind != workspace.KindWorkspace {
 		return
 	}
+	failed := false
 	for wait := s.SaveEvery; ; {
 		pause(ctx, wait)
 		if ctx.Err() != nil {
 			return
 		}
 		wait = s.SaveEvery
-		if s.unsaved() && s.saveWithin(ctx) != nil {
-			wait = min(saveRetry, s.SaveEvery)
+		if !s.unsaved() {
+			continue
 		}
+		err := s.saveWithin(ctx)
+		if err != nil {
+			wait = min(saveRetry, s.SaveEvery)
+			s.complain(!failed && ctx.Err() == nil, err)
+		}
+		failed = err != nil
+	}
+}
+
+// complain says in the workspace's log, which is stderr since Settle, what nobody else
+// is told: the first time, or it would fill the disk itself.
+func (s *supervisor) complain(first bool, err error) {
+	if first {
+		_, _ = fmt.Fprintf(os.Stderr, "%s: %v; the workspace goes on\n", s.Now().UTC().Format(time.RFC3339), err)
 	}
 }
 
@@ -186,7 +236,7 @@ func (s *supervisor) bringSeedBack(ctx context.Context, e engine.Engine) error {
 		return s.boot(ctx, e, "")
 	}
 	path := s.held.Path()
-	verified := beside(func() error { return seed.Verify(ctx, path, s.ID) })
+	verified := beside(func() error { return seed.Verify(ctx, path) })
 	err := s.boot(ctx, e, "")
 	if damaged := <-verified; damaged != nil {
 		return damaged

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -112,7 +113,10 @@ type sink interface {
 // exec runs a command in the guest and passes its output to out, until it has
 // ended. When ctx ends or out fails, the command is killed.
 func (s *supervisor) exec(ctx context.Context, run run, out sink) (*api.WorkspaceExec, error) {
-	e := s.begin(run)
+	e, err := s.begin(run)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := s.dial(ctx, run)
 	if err != nil {
 		return nil, e.lost(err)
@@ -211,6 +215,9 @@ func clip(text string) string {
 
 // lost says that the agent or the whole sandbox does not answer any more.
 func (s *supervisor) lost(err error) error {
+	if s.over() && s.why.reason != engine.EndedByLoss && s.why.reason != engine.EndedByOOM {
+		return s.tooLate("exec")
+	}
 	if isTimeout(err) {
 		return &api.Error{Kind: api.Timeout, Op: "exec", ID: s.ID, Err: errors.New("the agent did not answer"), Hint: "delete the workspace if this goes on"}
 	}

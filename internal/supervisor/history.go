@@ -3,6 +3,7 @@ package supervisor
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/fault"
@@ -23,9 +24,13 @@ type entry struct {
 	done func() // the workspace is not in use by it any more
 }
 
-// begin gives a command its number.
-func (s *supervisor) begin(run run) *entry {
-	e := &entry{s: s, kept: newCapture(maxKept), done: s.busy()}
+// begin gives a command its number, unless it comes too late.
+func (s *supervisor) begin(run run) (*entry, error) {
+	done, err := s.enter("exec")
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{s: s, kept: newCapture(maxKept), done: done}
 	s.note(func(r *workspace.Record) {
 		e.log = api.LogEntry{
 			LastCommand: api.LastCommand{
@@ -38,13 +43,17 @@ func (s *supervisor) begin(run run) *entry {
 		_ = s.journal.Begin(e.log) // on a full disk the command runs all the same
 	}
 	fault.Hit("exec-begun")
-	return e
+	return e, nil
 }
 
 // ended turns the agent's word into a result and notes it; the caller saves the
 // record when the client has its answer. It is the guest's word: nothing on the host
-// depends on it.
+// depends on it. What a command wrote that ended while the disk was being saved for a
+// stop may not be in the image: nobody is told that it succeeded.
 func (e *entry) ended(payload []byte) (*api.WorkspaceExec, error) {
+	if err := e.s.sure("exec"); err != nil {
+		return nil, e.lost(io.EOF)
+	}
 	var exit wire.Exit
 	if err := json.Unmarshal(payload, &exit); err != nil {
 		return nil, e.lost(fmt.Errorf("exit frame: %w", err))

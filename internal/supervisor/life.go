@@ -20,15 +20,16 @@ type ending struct {
 	remove bool   // nothing stays, else it is stopped
 	reason string // why it is stopped or gone
 	save   bool   // the disk, first
+	idle   bool   // only if nothing is done in it
 }
 
 // live answers the client and waits for the end.
 func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *server) error {
-	serving := make(chan error, 1)
-	go func() { serving <- server.serve(context.WithoutCancel(ctx)) }() // ends with server.close
-	s.expiry = time.AfterFunc(time.Hour, func() { s.finish(ending{remove: true, reason: workspace.ReasonExpired}) })
+	s.expiry = time.AfterFunc(maxExpiry, s.expire)
 	s.setExpiry()
 	defer s.expiry.Stop()
+	serving := make(chan error, 1)
+	go func() { serving <- server.serve(context.WithoutCancel(ctx)) }() // ends with server.close
 	err := answer(s.Client, workspace.Launched{Workspace: s.view(), ControlSocket: s.path(ControlSocket), Hello: s.hello()})
 	switch {
 	case err != nil && launch.Start == nil: // it went away at the last moment
@@ -67,6 +68,36 @@ func (s *supervisor) finish(why ending) {
 	})
 }
 
+// over reports whether the end has been decided.
+func (s *supervisor) over() bool {
+	select {
+	case <-s.end:
+		return true
+	default:
+		return false
+	}
+}
+
+// tooLate is the error of what came, or was done, after the end had been decided.
+func (s *supervisor) tooLate(op string) error {
+	const list = "`pyro workspace list` shows those there are"
+	switch {
+	case s.why.remove && s.why.reason == workspace.ReasonExpired:
+		return &api.Error{Kind: api.Expired, Op: op, ID: s.ID, Hint: list, Err: errors.New("it has just expired")}
+	case s.why.remove:
+		return &api.Error{Kind: api.NotFound, Op: op, ID: s.ID, Hint: list, Err: errors.New("it was just deleted")}
+	default:
+		return &api.Error{
+			Kind: api.Conflict, Op: op, ID: s.ID, Hint: "`pyro workspace start " + s.ID + "` starts it again",
+			Err: errors.New("it was just stopped: " + s.why.reason),
+		}
+	}
+}
+
+// maxExpiry is how far ahead the timer is set: it counts time that the machine does
+// not sleep, while the record names a time of day.
+const maxExpiry = 5 * time.Second
+
 // setExpiry sets the timer by the record.
 func (s *supervisor) setExpiry() {
 	expires := s.recorded().ExpiresAt
@@ -74,7 +105,21 @@ func (s *supervisor) setExpiry() {
 		s.expiry.Stop()
 		return
 	}
-	s.expiry.Reset(max(expires.Time().Sub(s.Now()), 0))
+	s.expiry.Reset(min(max(expires.Time().Sub(s.Now()), 0), maxExpiry))
+}
+
+// expire ends the workspace if its time is over, which may have been set anew since
+// the timer was.
+func (s *supervisor) expire() {
+	s.mu.Lock()
+	expired := s.record.Expired(s.Now())
+	if expired { // with the record locked, so that an update comes before or is refused
+		s.finish(ending{remove: true, reason: workspace.ReasonExpired})
+	}
+	s.mu.Unlock()
+	if !expired {
+		s.setExpiry()
+	}
 }
 
 // awaitSandbox ends when the sandbox has ended.
@@ -98,6 +143,7 @@ func (s *supervisor) awaitIdle(ctx context.Context) {
 		return
 	}
 	s.use.last.CompareAndSwap(0, s.Now().UnixNano())
+	failed := false
 	for wait := idle; ctx.Err() == nil; pause(ctx, wait) {
 		since := s.Now().Sub(time.Unix(0, s.use.last.Load()))
 		switch {
@@ -105,24 +151,54 @@ func (s *supervisor) awaitIdle(ctx context.Context) {
 			wait = idle
 		case since < idle:
 			wait = idle - since
-		case s.stop(ctx, api.StopRequest{}, workspace.ReasonIdle) == nil:
-			return
-		default: // its disk could not be saved: it goes on, and is tried again
-			wait = max(idle, saveRetry)
+		default:
+			err := s.stop(ctx, ending{reason: workspace.ReasonIdle, save: true, idle: true})
+			if ctx.Err() != nil || err == nil && s.over() {
+				return
+			}
+			wait = idle
+			if err != nil { // its disk could not be saved: it goes on, and is tried again
+				wait = max(idle, saveRetry)
+				s.complain(!failed, err)
+			}
+			failed = err != nil
 		}
 	}
 }
 
-// stop saves the disk and then decides the end. Where it cannot be saved, the
-// workspace goes on as if nothing had been asked.
-func (s *supervisor) stop(ctx context.Context, req api.StopRequest, reason string) error {
-	if !req.Discard {
+// stop saves the disk if that is asked for, and then decides the end. Where it cannot
+// be saved, or ctx ends before it is, the workspace goes on as if nothing had been
+// asked. Of two that stop it the second finds it stopped.
+func (s *supervisor) stop(ctx context.Context, why ending) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.over() || why.idle && s.use.active.Load() > 0 {
+		return nil
+	}
+	if why.save {
+		ctx, cancel := s.untilOver(ctx)
+		defer cancel()
 		if err := s.saveWithin(ctx); err != nil {
 			return err
 		}
+		why.save = false
 	}
-	s.finish(ending{remove: s.kind == workspace.KindRun, reason: reason})
+	why.remove = s.kind == workspace.KindRun
+	s.finish(why)
 	return nil
+}
+
+// untilOver is a context that ends when the end has been decided, too.
+func (s *supervisor) untilOver(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() { // ends with ctx
+		select {
+		case <-s.end:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // conclude ends the sandbox and frees what it had.
@@ -138,6 +214,11 @@ func (s *supervisor) conclude(ctx context.Context) error {
 		return err
 	}
 	fault.Hit("sandbox-stopped")
+	if !s.why.remove {
+		s.drain(ctx)
+	}
+	s.saving.Lock() // a save under way fails, and removes what it wrote while it may
+	defer s.saving.Unlock()
 	defer s.close()
 	if s.journal != nil {
 		_ = s.journal.Close()
@@ -150,6 +231,18 @@ func (s *supervisor) conclude(ctx context.Context) error {
 	}
 	s.note(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
 	return errors.Join(unsaved, s.save(), s.held.Reap(ctx))
+}
+
+// drainTime is how long commands may take to write into the history how they ended.
+const drainTime = 2 * time.Second
+
+// drain waits until nothing is done any more in the workspace, whose sandbox is gone.
+func (s *supervisor) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	for s.use.active.Load() > 0 && ctx.Err() == nil {
+		pause(ctx, time.Millisecond)
+	}
 }
 
 // endSandbox ends the sandbox at once: its disk is saved, or nobody wants it.

@@ -1,14 +1,42 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/journal"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
+
+// endTime is how long somebody who asks in the middle of the end waits for it.
+const endTime = 5 * time.Second
+
+// serveStatus shows the workspace. One that is just ending is shown as it is then, or,
+// where that takes its time, with the reason beside the old state.
+func (s *supervisor) serveStatus(w http.ResponseWriter, r *http.Request) {
+	if !s.over() {
+		reply(w, s.view())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), endTime)
+	defer cancel()
+	now := s.recorded()
+	select {
+	case <-s.gone:
+		now = s.recorded()
+	case <-ctx.Done():
+		now.Reason = s.why.reason
+	}
+	if s.why.remove {
+		fail(w, s.tooLate("status of workspace"))
+		return
+	}
+	reply(w, now.View(""))
+}
 
 // serveDelete answers when nothing is left but this process, which ends with the
 // answer.
@@ -18,7 +46,7 @@ func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
 	<-s.gone
 	switch {
 	case s.outcome != nil:
-		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Err: s.outcome})
+		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Hint: api.HintOf(s.outcome), Err: s.outcome})
 	case !s.why.remove:
 		fail(w, &api.Error{Kind: api.Conflict, Op: op, ID: s.ID, Err: errors.New("it was just stopping"), Hint: "try again"})
 	default:
@@ -27,7 +55,7 @@ func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
 }
 
 // serveStop answers when the disk is saved and the sandbox is gone; this process ends
-// with the answer.
+// with the answer. A client that goes away before the disk is saved has called it off.
 func (s *supervisor) serveStop(w http.ResponseWriter, r *http.Request) {
 	const op = "stop workspace"
 	var req api.StopRequest
@@ -35,16 +63,17 @@ func (s *supervisor) serveStop(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	if err := s.stop(r.Context(), req, workspace.ReasonStopped); err != nil {
+	err := s.stop(r.Context(), ending{reason: workspace.ReasonStopped, save: !req.Discard})
+	if err != nil && !s.over() {
 		fail(w, err)
 		return
 	}
 	<-s.gone
 	switch {
 	case s.outcome != nil:
-		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Err: s.outcome})
-	case s.why.remove:
-		fail(w, &api.Error{Kind: api.NotFound, Op: op, ID: s.ID, Err: errors.New("it was just removed")})
+		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Hint: api.HintOf(s.outcome), Err: s.outcome})
+	case s.why.remove, err != nil && s.why.reason != workspace.ReasonShutdown: // which has saved the disk itself
+		fail(w, s.tooLate(op))
 	default:
 		now := s.recorded()
 		reply(w, now.View(""))
@@ -59,12 +88,20 @@ func (s *supervisor) serveUpdate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var refused error
-	s.note(func(r *workspace.Record) { refused = r.Apply(req, s.Policy, s.Now()) })
+	var before workspace.Record
+	s.note(func(r *workspace.Record) {
+		if before = *r; s.over() {
+			refused = s.tooLate(op)
+		} else {
+			refused = r.Apply(req, s.Policy, s.Now())
+		}
+	})
 	if refused != nil {
 		fail(w, &api.Error{Kind: api.KindOf(refused), Op: op, ID: s.ID, Hint: api.HintOf(refused), Err: refused})
 		return
 	}
-	if err := s.save(); err != nil {
+	if err := s.save(); err != nil { // what was refused must not come to count later
+		s.note(func(r *workspace.Record) { r.Request, r.ExpiresAt = before.Request, before.ExpiresAt })
 		fail(w, err)
 		return
 	}

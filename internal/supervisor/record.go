@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"errors"
-
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -37,7 +35,7 @@ func (s *supervisor) save() error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return &api.Error{Kind: api.Unavailable, Op: "workspace", ID: s.ID, Err: errors.New("it has just ended")}
+		return s.tooLate("workspace")
 	case !s.dirty:
 		return nil
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,7 @@ func (s *supervisor) seed(ctx context.Context, launch workspace.Launch, in *bufi
 		if !tree.ended && tree.err != nil {
 			return tree.err // it is why the push failed
 		}
-		return err
+		return cmp.Or(err, errors.New("the agent says that it has the seed before it was sent"))
 	}
 	kept, counts, err := baseline.Commit()
 	if err != nil {

@@ -58,6 +58,9 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if u, ok := l.(*net.UnixListener); ok { // it goes with its directory; the name may be the next supervisor's by then
+		u.SetUnlinkOnClose(false)
+	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		_ = l.Close()
 		return nil, err
@@ -107,7 +110,7 @@ func (s *supervisor) routes() http.Handler {
 	mux.HandleFunc("GET /v1/hello", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, s.hello())
 	})
-	mux.HandleFunc("GET /v1/workspace", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.view()) })
+	mux.HandleFunc("GET /v1/workspace", s.serveStatus)
 	mux.HandleFunc("PATCH /v1/workspace", s.serveUpdate)
 	mux.HandleFunc("DELETE /v1/workspace", s.serveDelete)
 	mux.HandleFunc("POST /v1/stop", s.serveStop)
@@ -129,16 +132,31 @@ func (s *supervisor) hello() *api.Hello {
 // dialBusy is a connection to the agent that counts as use of the workspace until it
 // is closed.
 func (s *supervisor) dialBusy(ctx context.Context) (net.Conn, error) {
-	conn, err := s.sandbox.Dial(ctx)
+	done, err := s.enter("connect")
 	if err != nil {
 		return nil, err
 	}
-	return &busyConn{Conn: conn, done: sync.OnceFunc(s.busy())}, nil
+	conn, err := s.sandbox.Dial(ctx)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &busyConn{Conn: conn, sure: s.sure, done: sync.OnceFunc(done)}, nil
 }
 
 type busyConn struct {
 	net.Conn
+	sure func(op string) error
 	done func()
+}
+
+// Read implements net.Conn. What the agent says may be a success, see entry.ended.
+func (c *busyConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.sure("connect") != nil {
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

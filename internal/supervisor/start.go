@@ -28,6 +28,12 @@ func (s *supervisor) start(ctx context.Context, launch workspace.Launch, in *buf
 	return s.create(ctx, launch, in)
 }
 
+// heldError says that another process has the workspace's lock.
+type heldError struct{ error }
+
+// Unwrap returns what the store said.
+func (e heldError) Unwrap() error { return e.error }
+
 var errClientGone = &api.Error{Kind: api.Canceled, Err: errors.New("the client went away")}
 
 // create makes a new workspace.
@@ -239,6 +245,8 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 	held, err := s.Store.Lock(ctx, s.ID)
 	if errors.Is(err, api.NotFound) {
 		return nil, workspace.Missing(s.Store, s.ID)
+	} else if errors.Is(err, api.Conflict) {
+		return nil, heldError{err}
 	} else if err != nil {
 		return nil, err
 	}
@@ -291,7 +299,7 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 		return nil, err
 	}
 	running := s.record
-	running.Supervisor, running.State = myself, api.StateStarted
+	running.Supervisor, running.State, running.Reason = myself, api.StateStarted, ""
 	if err := workspace.Write(s.held, running); err != nil {
 		return nil, err
 	}
@@ -306,6 +314,7 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 	fault.Hit("restart-sandbox")
 	server, err := s.open(func(r *workspace.Record) {
 		r.Supervisor, r.Disk, r.Proven, r.LastActivityAt = myself, from, from, api.At(s.Now())
+		r.Pushes = r.PushesIn(from)
 	})
 	if err == nil {
 		_ = workspace.PruneImages(s.held.Path(), &s.record) // or the next time

@@ -25,7 +25,11 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := s.begin(run)
+	e, err := s.begin(run)
+	if err != nil {
+		sendFailure(conn, err)
+		return
+	}
 	agent, err := s.dial(ctx, run)
 	if err != nil {
 		sendFailure(conn, e.lost(err))

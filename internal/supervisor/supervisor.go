@@ -68,6 +68,11 @@ type supervisor struct {
 	dirty  bool             // record is newer than what is on disk
 	closed bool             // the lock is given up, and with it the right to write
 
+	// turn is held for writing from before the disk is saved for a stop until that is
+	// decided, and for reading where something begins and where its success is told:
+	// what a client was told has happened is in the image.
+	turn sync.RWMutex
+
 	use    use
 	saving sync.Mutex // one image at a time
 	saved  marks      // what the newest image holds; guarded by saving
@@ -104,7 +109,8 @@ func Run(ctx context.Context, cfg Config) error {
 // Refuse tells the client why there will be no workspace.
 func Refuse(client net.Conn, why error) error {
 	reply := api.ReplyTo(why)
-	return answer(client, workspace.Launched{Error: &reply})
+	_, held := errors.AsType[heldError](why)
+	return answer(client, workspace.Launched{Error: &reply, Held: held})
 }
 
 func (s *supervisor) path(name string) string { return filepath.Join(s.Store.RunDir(s.ID), name) }

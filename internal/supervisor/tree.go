@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
+
+const opSync = "sync workspace"
 
 // maxEntryLine bounds a line about one member of a tree, in bytes: a name and a link
 // target of 4 KiB each, in base64.
@@ -48,18 +51,16 @@ func (s *supervisor) serveSync(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Invalid, Err: fmt.Errorf("packed_at: %w", err)})
 		return
 	}
-	defer s.busy()()
-	client := wire.Client{Dial: s.sandbox.Dial}
-	pushed, err := client.PushTree(r.Context(), q.Get("destination"), newSending(w, r))
+	pushed, err := s.pushTree(r.Context(), q.Get("destination"), newSending(w, r))
 	if err != nil {
-		fail(w, s.treeError(err))
+		fail(w, err)
 		return
 	}
 	s.note(func(rec *workspace.Record) {
 		rec.LastActivityAt = api.At(s.Now())
-		if q.Get("mode") == api.SeedDirectory {
-			rec.Pushed(workspace.Push{Source: q.Get("source"), Destination: placeOf(q.Get("destination")), At: api.Timestamp(at)})
-		}
+		// Archives are not compared, but what they put there may look like a file of a
+		// directory that was pushed before.
+		rec.Pushed(workspace.Push{Source: q.Get("source"), Destination: placeOf(q.Get("destination")), At: api.Timestamp(at)})
 	})
 	if err := s.save(); err != nil {
 		fail(w, err)
@@ -74,10 +75,31 @@ func (s *supervisor) serveSync(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// pushTree is the push itself. What was put in place while the disk was being saved for
+// a stop has failed.
+func (s *supervisor) pushTree(ctx context.Context, destination string, tree io.Reader) (wire.PushReply, error) {
+	done, err := s.enter(opSync)
+	if err != nil {
+		return wire.PushReply{}, err
+	}
+	defer done()
+	client := wire.Client{Dial: s.sandbox.Dial}
+	pushed, err := client.PushTree(ctx, destination, tree)
+	if err != nil {
+		return pushed, s.treeError(err)
+	}
+	return pushed, s.sure(opSync)
+}
+
 // serveCompare answers which members of a tree have to be sent.
 func (s *supervisor) serveCompare(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	defer s.busy()()
+	done, err := s.enter(opSync)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	defer done()
 	var bad error
 	client := wire.Client{Dial: s.sandbox.Dial}
 	needed, err := client.CompareTree(r.Context(), q.Get("destination"), entries(newSending(w, r), &bad))
@@ -135,7 +157,30 @@ func entries(body io.Reader, bad *error) iter.Seq[wire.TreeEntry] {
 	}
 }
 
+// noticeTime is how long the news may take that a sandbox has ended, after its streams
+// have.
+const noticeTime = time.Second
+
+// endsNow reports whether an error of the agent's client comes from the end of the
+// workspace. What the agent says itself is of another kind.
+func (s *supervisor) endsNow(err error) bool {
+	if kind := api.KindOf(err); kind != api.Internal && kind != api.Unavailable {
+		return s.over()
+	}
+	notice := time.NewTimer(noticeTime)
+	defer notice.Stop()
+	select {
+	case <-s.end:
+		return true
+	case <-notice.C:
+		return false
+	}
+}
+
 // treeError names the workspace in an error of the agent's.
 func (s *supervisor) treeError(err error) error {
-	return &api.Error{Kind: api.KindOf(err), Op: "sync workspace", ID: s.ID, Hint: api.HintOf(err), Err: err}
+	if s.endsNow(err) {
+		return s.tooLate(opSync)
+	}
+	return &api.Error{Kind: api.KindOf(err), Op: opSync, ID: s.ID, Hint: api.HintOf(err), Err: err}
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	// pieceSize is how much of a tree goes into one frame.
-	pieceSize = 64 << 10
+	pieceSize = 256 << 10
 
 	// mergeRate is how fast, in bytes of the archive a second, an agent must at least
 	// put a tree in place that has been sent. A member has 512 bytes or more.

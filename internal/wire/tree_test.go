@@ -257,9 +257,9 @@ func TestTreeDeadlines(t *testing.T) {
 				if _, err := io.CopyN(io.Discard, r, 5+pieceSize); err != nil {
 					return
 				}
-				<-time.After(22 * time.Second) // 21 more than it earns
+				<-time.After(25 * time.Second) // 21 more than it earns
 			}
-		}, 1 << 30, archiveTimeout + 3*time.Second},
+		}, 1 << 30, archiveTimeout + 12*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

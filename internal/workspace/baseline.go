@@ -50,7 +50,33 @@ var seedLimits = archive.Limits{Entries: 5_000_000, Bytes: 1 << 40}
 
 // BaselineArchive opens the archive of a workspace's baseline.
 func BaselineArchive(workspace string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(workspace, baselineName, archiveName), os.O_RDONLY|sys.NoFollow, 0)
+	dir := filepath.Join(workspace, baselineName)
+	if err := isDir(dir); err != nil {
+		return nil, err
+	}
+	return openRegular(filepath.Join(dir, archiveName))
+}
+
+// openRegular opens a regular file for reading and nothing else: opening a FIFO would
+// wait for somebody who writes.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", filepath.Base(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDONLY|sys.NoFollow, 0)
+}
+
+// isDir refuses what is no directory, such as a symbolic link to one.
+func isDir(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no directory", filepath.Base(path))
+	}
+	return err
 }
 
 // BaselineWriter keeps the seed that passes through it. What is written to it is the
@@ -166,10 +192,10 @@ func manifestEntry(e archive.Entry) ManifestEntry {
 }
 
 // Verify refuses a baseline that is not as it was kept: it makes the manifest again.
-func (b *Baseline) Verify(ctx context.Context, workspace, id string) error {
+func (b *Baseline) Verify(ctx context.Context, workspace string) error {
 	damaged := func(err error) error {
 		return &api.Error{
-			Kind: api.Conflict, Op: "start workspace", ID: id, Hint: "create a workspace anew from the project",
+			Kind: api.Conflict, Hint: "create a workspace anew from the project",
 			Err: fmt.Errorf("its seed is damaged: %w", err),
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func TestBaselineIsKept(t *testing.T) {
 	if diff := cmp.Diff(want, string(manifest)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if err := b.Verify(t.Context(), dir, testID); err != nil {
+	if err := b.Verify(t.Context(), dir); err != nil {
 		t.Error(err)
 	}
 }
@@ -104,7 +105,7 @@ func TestDamagedBaselineIsRefused(t *testing.T) {
 			if err := damage(filepath.Join(dir, baselineName, archiveName), archive); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Verify(t.Context(), dir, testID); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "seed is damaged") {
+			if err := b.Verify(t.Context(), dir); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "seed is damaged") {
 				t.Errorf("error is %v", err)
 			}
 		})
@@ -134,4 +135,24 @@ func TestAbandonedBaseline(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Abandon() // returns, and leaves no goroutine
+}
+
+// Opening a FIFO would wait for ever.
+func TestBaselineThatIsNoFile(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"fifo":      func(path string) error { return exec.Command("mkfifo", path).Run() },
+		"link":      func(path string) error { return os.Symlink("/dev/zero", path) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, b := keep(t, tree(t))
+			path := filepath.Join(dir, baselineName, archiveName)
+			if err := errors.Join(os.Remove(path), replace(path)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Verify(t.Context(), dir); api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "is no regular file") {
+				t.Error(err)
+			}
+		})
+	}
 }

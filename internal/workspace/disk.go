@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,6 +26,7 @@ type SavedDisk struct {
 	Format     string               `json:"format"`     // of the engine that wrote it
 	At         api.Timestamp        `json:"at"`
 	Files      map[string]SavedFile `json:"files"`
+	Pushes     []Push               `json:"pushes,omitempty"` // what had come in by then
 }
 
 // SavedFile is one file of an image.
@@ -78,7 +80,12 @@ func makeOpen(dir string) error {
 
 // PruneImages removes the images that r does not name.
 func PruneImages(workspace string, r *Record) error {
-	entries, err := os.ReadDir(filepath.Join(workspace, savedName))
+	dir := filepath.Join(workspace, savedName)
+	var entries []os.DirEntry
+	err := isDir(dir)
+	if err == nil {
+		entries, err = os.ReadDir(dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
@@ -87,7 +94,7 @@ func PruneImages(workspace string, r *Record) error {
 	var errs []error
 	for _, e := range entries {
 		if !r.names(e.Name()) {
-			errs = append(errs, os.RemoveAll(filepath.Join(workspace, savedName, e.Name())))
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
 	return sys.Explain("remove old disk images", errors.Join(errs...))
@@ -123,7 +130,7 @@ func (d *SavedDisk) Seal(ctx context.Context, workspace string) error {
 }
 
 func seal(ctx context.Context, path string) (SavedFile, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|sys.NoFollow, 0)
+	f, err := openRegular(path)
 	if err != nil {
 		return SavedFile{}, err
 	}
@@ -157,7 +164,11 @@ func (e ending) Read(p []byte) (int, error) {
 // Present refuses an image of which a file is missing, superfluous or not as long as
 // it was. It takes no time; Verify reads everything.
 func (d *SavedDisk) Present(workspace, id string) error {
-	entries, err := os.ReadDir(d.Dir(workspace))
+	var entries []os.DirEntry
+	err := cmp.Or(isDir(filepath.Join(workspace, savedName)), isDir(d.Dir(workspace)))
+	if err == nil {
+		entries, err = os.ReadDir(d.Dir(workspace))
+	}
 	if err != nil {
 		return d.damaged(id, err)
 	}
@@ -182,11 +193,11 @@ func (d *SavedDisk) Present(workspace, id string) error {
 // Verify reads the whole image and refuses one that is not as it was saved.
 func (d *SavedDisk) Verify(ctx context.Context, workspace, id string) error {
 	for name, want := range d.Files {
-		f, err := os.OpenFile(filepath.Join(d.Dir(workspace), name), os.O_RDONLY|sys.NoFollow, 0)
+		f, err := openRegular(filepath.Join(d.Dir(workspace), name))
 		if err != nil {
 			return d.damaged(id, err)
 		}
-		got, err := digest(ctx, f)
+		got, err := digest(ctx, io.LimitReader(f, want.Size+1))
 		_ = f.Close()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -203,7 +214,7 @@ func (d *SavedDisk) Verify(ctx context.Context, workspace, id string) error {
 
 func (d *SavedDisk) damaged(id string, err error) error {
 	return &api.Error{
-		Kind: api.Conflict, Op: "start workspace", ID: id, Hint: d.wayBack(id),
+		Kind: api.Conflict, Hint: d.wayBack(id),
 		Err: fmt.Errorf("its saved disk is damaged: %w", err),
 	}
 }
@@ -218,7 +229,7 @@ func (d *SavedDisk) Foreign(id, format string) error {
 		return nil
 	}
 	return &api.Error{
-		Kind: api.Unsupported, Op: "start workspace", ID: id,
+		Kind: api.Unsupported,
 		Hint: "use the pyro that saved it, or " + d.wayBack(id),
 		Err:  fmt.Errorf("its disk was saved as %s, and is read here as %s", d.Format, format),
 	}

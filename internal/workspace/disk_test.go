@@ -145,3 +145,30 @@ func TestImagesThatCountStay(t *testing.T) {
 		t.Error("the newest is proven; before it came the seed")
 	}
 }
+
+// What a name in the state leads to elsewhere is nobody's business: it is neither read
+// nor emptied, and nothing waits for it.
+func TestNothingIsFollowed(t *testing.T) {
+	dir, saved := image(t)
+	elsewhere := t.TempDir()
+	precious := filepath.Join(elsewhere, "precious")
+	if err := os.WriteFile(precious, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	images := filepath.Join(dir, savedName)
+	if err := errors.Join(os.Rename(images, images+".away"), os.Symlink(elsewhere, images)); err != nil {
+		t.Fatal(err)
+	}
+	if err := saved.Present(dir, testID); api.KindOf(err) != api.Conflict {
+		t.Errorf("an image through a link: %v", err)
+	}
+	if err := PruneImages(dir, &Record{}); err == nil {
+		t.Error("images behind a link were removed")
+	}
+	if _, err := NewImage(dir, &Record{}); err == nil {
+		t.Error("an image was begun behind a link")
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Error(err)
+	}
+}

@@ -58,6 +58,7 @@ type Launched struct {
 	ControlSocket string          `json:"control_socket,omitempty"`
 	Hello         *api.Hello      `json:"hello,omitempty"` // saves the client from asking
 	Error         *api.ErrorReply `json:"error,omitempty"`
+	Held          bool            `json:"held,omitempty"` // and that is because somebody else is at it
 }
 
 // Record is what is kept of a workspace between processes. Only the holder of the
@@ -94,15 +95,32 @@ type Push struct {
 // maxPushes is how many sources are remembered.
 const maxPushes = 32
 
-// Pushed notes a push. A source has one entry for each destination.
+// Pushed notes a push. Earlier ones to the same place, or to one above or below it, are
+// forgotten: files of two sources may look the same and not be, so that after another
+// source everything of the first has to be sent again.
 func (r *Record) Pushed(p Push) {
-	r.Pushes = slices.DeleteFunc(r.Pushes, func(old Push) bool {
-		return old.Source == p.Source && old.Destination == p.Destination
+	// Copies of the record share the old list and are read without a lock.
+	r.Pushes = slices.DeleteFunc(slices.Clone(r.Pushes), func(old Push) bool {
+		return meet(old.Destination, p.Destination)
 	})
 	r.Pushes = append(r.Pushes, p)
 	if over := len(r.Pushes) - maxPushes; over > 0 {
 		r.Pushes = slices.Delete(r.Pushes, 0, over)
 	}
+}
+
+// meet reports whether one of two clean absolute paths leads to or through the other.
+func meet(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// PushesIn are those that came in before the image was saved, or that are the seed.
+// Others are gone with what was given up, and say nothing about what is there now.
+func (r *Record) PushesIn(image *SavedDisk) []Push {
+	if image != nil {
+		return image.Pushes
+	}
+	return slices.DeleteFunc(slices.Clone(r.Pushes), func(p Push) bool { return p.At > r.CreatedAt })
 }
 
 // LastPush is when a source was last put there; 0: never, or too long ago.

@@ -45,6 +45,20 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// Two sources that are pushed to the same place hide each other's files.
+func TestPushForgetsThoseThatItMayHide(t *testing.T) {
+	for at, want := range map[string]api.Timestamp{
+		"/workspace": 0, "/workspace/a": 0, "/workspace/a/b": 0, "/workspace/ab": 1, "/workspace/c": 1,
+	} {
+		var r Record
+		r.Pushed(Push{Source: "/first", Destination: at, At: 1})
+		r.Pushed(Push{Source: "/second", Destination: "/workspace/a", At: 2})
+		if got := r.LastPush("/first", at); got != want {
+			t.Errorf("after another push to /workspace/a that to %s was at %v, want %v", at, got, want)
+		}
+	}
+}
+
 // Of two commands at once the one that began later is the last, whichever ends first.
 func TestLastCommandIsTheOneThatBeganLast(t *testing.T) {
 	r := record(testID, KindWorkspace, api.StateStarted)
@@ -195,5 +209,34 @@ func TestReadRefuses(t *testing.T) {
 	}
 	if _, err := Read(enginetest.NewStore(t), testID); !errors.Is(err, api.NotFound) {
 		t.Errorf("no workspace at all: %v", err)
+	}
+}
+
+// A push that is not on the disk that comes back is none.
+func TestPushesThatAreOnTheDisk(t *testing.T) {
+	r := record(testID, KindWorkspace, api.StateStopped)
+	r.Pushed(Push{Source: "/seed", Destination: "/workspace/a", At: r.CreatedAt - 1})
+	saved := &SavedDisk{Pushes: []Push{{Source: "/seed", Destination: "/workspace/a", At: r.CreatedAt + 1}}}
+	r.Pushed(Push{Source: "/late", Destination: "/workspace/b", At: r.CreatedAt + 2})
+	for name, tt := range map[string]struct {
+		image *SavedDisk
+		seed  api.Timestamp
+	}{"of an image": {saved, r.CreatedAt + 1}, "of the seed": {nil, r.CreatedAt - 1}} {
+		back := r
+		back.Pushes = r.PushesIn(tt.image)
+		if seed, late := back.LastPush("/seed", "/workspace/a"), back.LastPush("/late", "/workspace/b"); seed != tt.seed || late != 0 {
+			t.Errorf("%s: the seed %v, the late one %v", name, seed, late)
+		}
+	}
+}
+
+func TestPushedLeavesCopiesAlone(t *testing.T) {
+	var r Record
+	r.Pushed(Push{Source: "/a", Destination: "/a", At: 1})
+	r.Pushed(Push{Source: "/b", Destination: "/b", At: 2})
+	seen := r
+	r.Pushed(Push{Source: "/a", Destination: "/a", At: 3})
+	if got := seen.LastPush("/a", "/a"); got != 1 {
+		t.Errorf("a copy of the record changed: %v", got)
 	}
 }

@@ -75,8 +75,10 @@ func Update(ctx context.Context, st *store.Store, id string, req api.UpdateReque
 		return nil, err
 	}
 	w, err := st.Lock(ctx, id)
-	if err != nil {
-		return nil, err
+	if errors.Is(err, api.NotFound) {
+		return nil, Missing(st, id)
+	} else if err != nil {
+		return nil, &api.Error{Kind: api.KindOf(err), Op: "update workspace", ID: id, Hint: api.HintOf(err), Err: err}
 	}
 	defer func() { _ = w.Unlock() }()
 	r, err := Read(st, id)

@@ -64,6 +64,10 @@ func Main(argv []string, stdout, stderr io.Writer) int {
 			_, _ = fmt.Fprintln(stderr, "pyro-runsc: layer: "+oneLine(err.Error()))
 			return exitLaunch
 		}
+		if err := completeStatx(); err != nil {
+			_, _ = fmt.Fprintln(stderr, "pyro-runsc: statx: "+oneLine(err.Error()))
+			return exitLaunch
+		}
 	}
 	os.Args = args // where runsc reads them
 	cli.Run(nil, Commands(), []subcommands.Command{})
