@@ -18,7 +18,7 @@
 //	}
 //	defer ws.Delete(context.WithoutCancel(ctx))
 //
-//	cmd := ws.Command(ctx, "go", "test", "./...")
+//	cmd := ws.Command(ctx, "make", "test")
 //	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 //	err = cmd.Run()
 //

@@ -78,7 +78,7 @@ func ExampleWorkspace_Command() {
 		fmt.Println(err, "-", api.HintOf(err))
 		return
 	}
-	cmd := ws.Command(ctx, "go", "test", "./...")
+	cmd := ws.Command(ctx, "make", "test")
 	cmd.Env = []string{"CGO_ENABLED=0"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Timeout = 5 * time.Minute

@@ -81,6 +81,9 @@ type LogEntry struct {
 // supervisor or the sandbox was gone before it. Its exit code is -1.
 const EndedUnknown = "outcome_unknown"
 
+// EndedRunning is the reason of a command that has not ended yet. Its exit code is -1.
+const EndedRunning = "running"
+
 // EndedRefused is the reason of a command that the agent did not run. Its exit code is
 // -1, and its stderr says why.
 const EndedRefused = "refused"

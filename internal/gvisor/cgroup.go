@@ -34,7 +34,7 @@ const cgroupRoot = "/sys/fs/cgroup"
 // systemLimiter finds out what this machine offers this user.
 func systemLimiter() limiter {
 	if os.Geteuid() != 0 {
-		return unlimited("limits of memory, processor and processes need root or a delegated cgroup")
+		return unlimited("limits of memory, processor and processes need root in this version")
 	}
 	for _, c := range []string{"memory", "pids", "cpu"} {
 		dir := filepath.Join(cgroupRoot, c)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/journal"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -38,6 +40,7 @@ func (s *supervisor) begin(run run) (*entry, error) {
 			},
 			RecordedAt: api.At(s.Now()),
 		}
+		s.begun[e.log.Sequence] = true
 	})
 	if s.journal != nil {
 		_ = s.journal.Begin(e.log) // on a full disk the command runs all the same
@@ -92,6 +95,7 @@ func (e *entry) refused(err error) error {
 func (e *entry) close() {
 	defer e.done()
 	e.s.note(func(r *workspace.Record) { r.Ran(e.log.LastCommand, e.s.Now()) })
+	defer e.s.note(func(*workspace.Record) { delete(e.s.begun, e.log.Sequence) }) // when its end can be read
 	if e.s.journal == nil {
 		return
 	}
@@ -99,6 +103,23 @@ func (e *entry) close() {
 	e.log.Stderr, e.log.StderrTruncated = e.kept.stderr.text()
 	_ = e.s.journal.End(e.log) // on a full disk: what was begun stays, its end unknown
 	fault.Hit("exec-ended")
+}
+
+// tellRunning marks the commands whose end is unknown only because it has not come.
+func tellRunning(entries []api.LogEntry, begun map[int]bool) {
+	running := api.EndedRunning
+	for i := range entries {
+		if journal.Unfinished(entries[i]) && begun[entries[i].Sequence] {
+			entries[i].Reason = &running
+		}
+	}
+}
+
+// unended are the commands that run now.
+func (s *supervisor) unended() map[int]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.begun)
 }
 
 // knownReason lets nothing through that the guest made up.

@@ -119,10 +119,12 @@ func (s *supervisor) serveLogs(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	begun := s.unended() // before the reading, in which they may end
 	entries, err := journal.Read(s.held.Path(), last)
 	if err != nil {
 		fail(w, &api.Error{Kind: api.Internal, Op: "read logs", ID: s.ID, Err: err})
 		return
 	}
+	tellRunning(entries, begun)
 	reply(w, workspace.Logs(s.ID, entries))
 }

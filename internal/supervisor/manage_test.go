@@ -97,9 +97,12 @@ func TestLogsKnowTheEndThatTheClientDidNotSee(t *testing.T) {
 	if _, err := in.Read(one); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.Close()
 	var logs api.WorkspaceLogs
-	for logs.Count == 0 || logs.Entries[0].Reason != nil && *logs.Entries[0].Reason == api.EndedUnknown {
+	if f := r.call(t, "GET", "/v1/logs", nil, &logs); f != nil || logs.Count != 1 || *logs.Entries[0].Reason != api.EndedRunning {
+		t.Errorf("while it runs: %+v, %+v", logs, f)
+	}
+	_ = conn.Close()
+	for logs.Count == 0 || logs.Entries[0].Reason != nil && *logs.Entries[0].Reason == api.EndedRunning {
 		r.call(t, "GET", "/v1/logs", nil, &logs)
 	}
 	if got := logs.Entries[0]; got.Stdout != "begun\n" || got.ExitCode == 0 || got.Reason == nil || *got.Reason != api.EndedByCancel {

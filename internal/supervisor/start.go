@@ -156,7 +156,7 @@ func (s *supervisor) reserve() error {
 	}
 	return &api.Error{
 		Kind: api.Conflict, Hint: "stop or delete one: `pyro workspace list` shows them",
-		Err: fmt.Errorf("%d workspaces are running, allowed are %d", running-1, s.Policy.Capacity),
+		Err: fmt.Errorf("as many workspaces run as are allowed, %d", s.Policy.Capacity),
 	}
 }
 

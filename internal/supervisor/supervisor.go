@@ -67,6 +67,7 @@ type supervisor struct {
 	record workspace.Record // changed by note, written by save
 	dirty  bool             // record is newer than what is on disk
 	closed bool             // the lock is given up, and with it the right to write
+	begun  map[int]bool     // commands, by number, that have not ended
 
 	// turn is held for writing from before the disk is saved for a stop until that is
 	// decided, and for reading where something begins and where its success is told:
@@ -98,7 +99,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))
 	}
-	s := &supervisor{Config: cfg, kind: launch.Kind, end: make(chan struct{}), gone: make(chan struct{})}
+	s := &supervisor{Config: cfg, kind: launch.Kind, begun: make(map[int]bool), end: make(chan struct{}), gone: make(chan struct{})}
 	server, err := s.start(ctx, launch, in)
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))

@@ -115,6 +115,9 @@ func TestPauseLetsGoWhatItStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	signalTo(t, before, "STOP")
+	for ticker := time.NewTicker(time.Millisecond); states(t, kin[:1]) != "T" && time.Now().Before(deadline); {
+		<-ticker.C // a signal needs a moment to arrive
+	}
 	resume, err := p.Pause(deadline)
 	if err != nil {
 		t.Fatal(err)
