@@ -35,8 +35,10 @@ stage_programs() {
 
 	# The modules of the root module for a test that builds it inside; taken from what is
 	# there, without a network, and readable for everybody.
-	GOMODCACHE=$stage/gomod GOPROXY=file://$(go env GOMODCACHE)/cache/download GOSUMDB=off \
-		GOFLAGS=-modcacherw go mod download || true # the test says what it lacks
+	local known
+	known=$(go env GOMODCACHE)/cache/download
+	GOMODCACHE=$stage/gomod GOPROXY=file://$known GOSUMDB=off GOFLAGS=-modcacherw \
+		go mod download || true # the test says what it lacks
 	mkdir -p "$stage/gomod"
 	chmod -R a+rX "$stage/gomod"
 
