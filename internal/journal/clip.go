@@ -26,9 +26,9 @@ func cutMark(n int) string { return fmt.Sprintf("\n[pyro: %d bytes are cut out h
 // floor is the last place at or before i where a character begins. Bytes that are no
 // UTF-8 are characters of one byte, so it never lies far before i.
 func floor(text string, i int) int {
-	for j := i; j > 0 && j > i-utf8.UTFMax; j-- {
+	for j := i; j >= 0 && j > i-utf8.UTFMax; j-- {
 		if utf8.RuneStart(text[j]) {
-			if r, n := utf8.DecodeRuneInString(text[j:]); r != utf8.RuneError && j+n > i {
+			if _, n := utf8.DecodeRuneInString(text[j:]); j+n > i {
 				return j
 			}
 			break
