@@ -63,6 +63,10 @@ type CreateRequest struct {
 	// Seed is what is put into /workspace before the workspace is ready, and is sent
 	// as an archive after this request; nil: nothing.
 	Seed *Seed `json:"seed,omitempty"`
+
+	// Secrets are put into /run/pyro-secrets of the guest. They are on their way in alone:
+	// nothing that is recorded holds them.
+	Secrets []SecretValue `json:"secrets,omitempty"`
 }
 
 // EngineHostCompat is the engine that isolates nothing.
@@ -120,7 +124,10 @@ func (r CreateRequest) Check() error {
 	if err := CheckName(r.Name); err != nil {
 		return err
 	}
-	return CheckLabels(r.Labels)
+	if err := CheckLabels(r.Labels); err != nil {
+		return err
+	}
+	return CheckSecrets(r.Secrets)
 }
 
 func invalid(field, what, hint string) error {

@@ -61,6 +61,15 @@ func (e *Error) Is(target error) bool {
 	return ok && k == e.Kind
 }
 
+// About names in an error the operation and what it was about, and keeps the rest: its
+// kind and its hint. About nothing is nil.
+func About(op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Kind: KindOf(err), Op: op, ID: id, Hint: HintOf(err), Err: err}
+}
+
 // KindOf returns the kind of the outermost Error in err's chain, and Internal for
 // an error that has none.
 func KindOf(err error) Kind {

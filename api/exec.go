@@ -9,6 +9,14 @@ type ExecRequest struct {
 	Env            map[string]string `json:"env,omitempty"`
 	TimeoutSeconds int               `json:"timeout_seconds,omitempty"` // 0: DefaultTimeoutSeconds
 	Stdin          bool              `json:"stdin,omitempty"`           // streaming only: stdin frames follow
+
+	// TTY is the size of the terminal that the command runs on, streaming only: stdout and
+	// stderr are one. Nil: pipes.
+	TTY *TerminalSize `json:"tty,omitempty"`
+
+	// SecretEnv puts secrets of the workspace into the command's environment: by the name
+	// of the secret that of the variable.
+	SecretEnv map[string]string `json:"secret_env,omitempty"`
 }
 
 // WorkspaceExec is what came of a command. ExitCode is the program's own status,

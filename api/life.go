@@ -88,6 +88,10 @@ const EndedRunning = "running"
 // -1, and its stderr says why.
 const EndedRefused = "refused"
 
+// EndedByStop is the reason of a command that ran when its workspace was stopped. Its
+// exit code is -1.
+const EndedByStop = "stopped"
+
 // WorkspaceLogs is the history of a workspace, the oldest command first.
 type WorkspaceLogs struct {
 	WorkspaceID string     `json:"workspace_id"`

@@ -54,9 +54,11 @@ var shapes = []struct {
 	{Setting{}, ``, `key value source variable default allowed description`},
 	{ErrorReply{}, `ok error`, `kind hint`},
 	{Hello{}, ``, `version api capabilities`},
+	{Version{}, ``, `version go platform gvisor programs`},
+	{ProgramVersion{}, ``, `name version carried path why`},
 	{Limits{}, ``, `enforced why`},
 	{CreateRequest{}, ``, `environment vcpu_count mem_mib disk_mib ttl_seconds network_policy allow_host_compat name labels
-		idle_seconds engine seed`},
+		idle_seconds engine seed secrets`},
 	{UpdateRequest{}, ``, `name clear_name labels clear_labels ttl_seconds`},
 	{StopRequest{}, ``, `discard`},
 	{StartRequest{}, ``, `allow_host_compat previous`},
@@ -70,7 +72,41 @@ var shapes = []struct {
 	{SyncCounts{}, `mode source_path destination entry_count bytes_written`, `unchanged_count skipped_count`},
 	{SyncCompare{}, ``, `count needed last_push`},
 	{Policy{}, ``, `capacity default_ttl_seconds min_ttl_seconds max_ttl_seconds disk_mib`},
-	{ExecRequest{}, ``, `argv command cwd env timeout_seconds stdin`},
+	{ExecRequest{}, ``, `argv command cwd env timeout_seconds stdin tty secret_env`},
+	{TerminalSize{}, ``, `cols rows`},
+	{Shell{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode`, ``},
+	{ShellOpenRequest{}, ``, `cwd cols rows secret_env`},
+	{ShellReadRequest{}, ``, `cursor max_chars plain wait_for_idle_ms`},
+	{
+		ShellRead{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode cursor next_cursor
+		output truncated plain wait_for_idle_ms`, `skipped_chars`,
+	},
+	{ShellWriteRequest{}, ``, `input append_newline`},
+	{
+		ShellWrite{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode input_length
+		append_newline`, ``,
+	},
+	{ShellSignalRequest{}, ``, `signal`},
+	{ShellSignal{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode signal`, ``},
+	{ShellClose{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode closed`, ``},
+	{ShellList{}, ``, `workspace_id count shells`},
+	{
+		Service{}, `workspace_id service_name state command cwd started_at ended_at exit_code pid execution_mode readiness
+		ready_at stop_reason published_ports`, `restart restart_count error`,
+	},
+	{Readiness{}, ``, `type path address url command`},
+	{PublishedPort{}, `host host_port guest_port protocol`, ``},
+	{PublishRequest{}, ``, `host_port guest_port`},
+	{ServiceStartRequest{}, ``, `service_name argv command cwd readiness ready_timeout_seconds ready_interval_ms secret_env
+		restart publish`},
+	{ServiceList{}, `workspace_id count running_count services`, ``},
+	{
+		ServiceLogs{}, `workspace_id service_name state command cwd started_at ended_at exit_code pid execution_mode readiness
+		ready_at stop_reason published_ports stdout stderr tail_lines truncated`, `restart restart_count error`,
+	},
+	{SecretValue{}, ``, `name value source_kind`},
+	{SecretRequest{}, ``, `value source_kind`},
+	{SecretList{}, ``, `workspace_id count secrets`},
 }
 
 func TestFieldNames(t *testing.T) {
@@ -89,11 +125,12 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// TestFieldsAreNeverLeftOut is about answers; requests leave out what was not chosen.
+// TestFieldsAreNeverLeftOut is about answers; requests leave out what was not chosen,
+// and a Readiness is shown as it was asked for.
 func TestFieldsAreNeverLeftOut(t *testing.T) {
 	for _, s := range shapes {
 		typ := reflect.TypeOf(s.value)
-		if strings.HasSuffix(typ.Name(), "Request") {
+		if strings.HasSuffix(typ.Name(), "Request") || typ == reflect.TypeFor[Readiness]() {
 			continue
 		}
 		t.Run(typ.Name(), func(t *testing.T) {

@@ -44,13 +44,13 @@ func (u *unpacker) file(to place, hdr *tar.Header, body io.Reader) error {
 // earlyMode is the mode with which a file is made. Where others could open it, it is
 // theirs only when it is whole; and set-id bits would not outlive a write.
 func (u *unpacker) earlyMode(mode uint32) uint32 {
-	if u.opts.Private && u.opts.Owner == nil && mode&^0o777 == 0 {
+	if u.opts.Private && mode&^0o777 == 0 {
 		return mode
 	}
 	return 0o600
 }
 
-// finish gives the new file fd its owner and mode, and notes which file it is. In a
+// finish gives the new file fd its mode, and notes which file it is. In a
 // private root there is seldom anything to do: system calls are what small files cost,
 // and in a sandbox each of them is dear.
 func (u *unpacker) finish(fd int, mode, early uint32) error {
@@ -58,9 +58,9 @@ func (u *unpacker) finish(fd int, mode, early uint32) error {
 	case u.opts.Private && mode == early:
 		return u.sameMode(fd, mode)
 	case u.opts.Private || u.opts.Links == LinksRefused:
-		return u.setAccess(fd, mode)
+		return unix.Fchmod(fd, mode)
 	}
-	if err := u.setAccess(fd, mode); err != nil {
+	if err := unix.Fchmod(fd, mode); err != nil {
 		return err
 	}
 	s, err := fstat(fd)
@@ -82,7 +82,7 @@ func (u *unpacker) sameMode(fd int, mode uint32) error {
 		return err
 	}
 	if s.mode != mode {
-		return u.setAccess(fd, mode)
+		return unix.Fchmod(fd, mode)
 	}
 	u.exact[mode] = true
 	return nil

@@ -11,6 +11,10 @@ type Limits struct {
 	Ratio     int64 // bytes a decompressor may give for each that it takes: 200; see ratioGrace
 }
 
+// TreeLimits are those of a whole workspace, the same on both sides of the wall, so that
+// what one packs the other takes. The disk bounds it more tightly.
+var TreeLimits = Limits{Entries: 5_000_000, Bytes: 1 << 40}
+
 // maxDirBytes bounds the names of the directories of one archive together, in
 // bytes; they are held until the end, when modes and times are set.
 const maxDirBytes = 32 << 20
@@ -83,10 +87,6 @@ func (m Modes) bits(mode int64) uint32 {
 	return uint32(mode) & 0o777
 }
 
-// Owner is a user and group of files and directories. Links stay with the process,
-// as their owner means nothing.
-type Owner struct{ UID, GID int }
-
 // UnpackOptions say what an archive may do. The zero value is the strictest: plain
 // tar of files and directories only.
 type UnpackOptions struct {
@@ -94,7 +94,6 @@ type UnpackOptions struct {
 	Links    Links
 	Specials Specials
 	Modes    Modes
-	Owner    *Owner // nil: that of the process; what the archive says never counts
 	Names    Names
 	Limits   Limits
 

@@ -28,3 +28,15 @@ func Pack(ctx context.Context, w io.Writer, root *Root, path string, opts PackOp
 	counts, err := out.Close()
 	return counts, kind, err
 }
+
+// PackDir is Pack of what is in the directory at path, which is the caller's own: see
+// OpenRoot.
+func PackDir(ctx context.Context, w io.Writer, path string, opts PackOptions) (Counts, error) {
+	root, err := OpenRoot(path)
+	if err != nil {
+		return Counts{}, err
+	}
+	defer root.Close()
+	counts, _, err := Pack(ctx, w, root, ".", opts)
+	return counts, err
+}

@@ -132,14 +132,6 @@ func (r *Root) MkdirAll(path string, perm fs.FileMode) error {
 	return nil
 }
 
-// Symlink makes a symlink at path. The target is data, whatever it says; path must
-// not exist.
-func (r *Root) Symlink(target, path string) error {
-	return r.change("symlink", path, func(d dir, name string) error {
-		return unix.Symlinkat(target, d.fd, name)
-	})
-}
-
 // Remove deletes the file, link or empty directory at path.
 func (r *Root) Remove(path string) error {
 	return r.change("remove", path, func(d dir, name string) error {

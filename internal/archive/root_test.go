@@ -35,7 +35,6 @@ var verbs = map[string]func(r *archive.Root, path string) error{
 	"ReadDir":   func(r *archive.Root, path string) error { _, err := r.ReadDir(path, 10); return err },
 	"Readlink":  func(r *archive.Root, path string) error { _, err := r.Readlink(path); return err },
 	"MkdirAll":  func(r *archive.Root, path string) error { return r.MkdirAll(path, 0o755) },
-	"Symlink":   func(r *archive.Root, path string) error { return r.Symlink("x", path) },
 	"Remove":    func(r *archive.Root, path string) error { return r.Remove(path) },
 	"Rename":    func(r *archive.Root, path string) error { return r.Rename(path, "renamed") },
 	"Rename to": func(r *archive.Root, path string) error { return r.Rename("file", path) },
@@ -81,7 +80,7 @@ func TestRootHolds(t *testing.T) {
 func TestRootOpensNoLinkItself(t *testing.T) {
 	for verb, want := range map[string]error{
 		"Open": archive.ErrSymlink, "Open to create": archive.ErrSymlink, "ReadDir": archive.ErrSymlink, "MkdirAll": archive.ErrSymlink,
-		"Sub": archive.ErrSymlink, "Symlink": fs.ErrExist, "Stat": nil, "Readlink": nil, "Remove": nil, "Rename": nil,
+		"Sub": archive.ErrSymlink, "Stat": nil, "Readlink": nil, "Remove": nil, "Rename": nil,
 	} {
 		for _, target := range []string{"../outside", "../canary", "../new"} {
 			t.Run(verb+" "+target, func(t *testing.T) {
@@ -121,7 +120,7 @@ func TestRootWorks(t *testing.T) {
 	must(t, err)
 	_, err = io.WriteString(f, "content")
 	must(t, errors.Join(err, f.Close()))
-	must(t, r.Symlink("../..", "a/b/l"))
+	must(t, os.Symlink("../..", a.path("a/b/l")))
 	must(t, r.Rename("a/b/f", "a/g"))
 	must(t, r.Remove("a/b/c"))
 	got, err := r.ReadDir("a", 2)

@@ -56,6 +56,17 @@ func Unpack(ctx context.Context, r io.Reader, root *Root, opts UnpackOptions) (C
 	return u.counts, u.finishDirs()
 }
 
+// UnpackDir is Unpack into the directory at path, which is the caller's own: see
+// OpenRoot.
+func UnpackDir(ctx context.Context, r io.Reader, path string, opts UnpackOptions) (Counts, error) {
+	root, err := OpenRoot(path)
+	if err != nil {
+		return Counts{}, err
+	}
+	defer root.Close()
+	return Unpack(ctx, r, root, opts)
+}
+
 type unpacker struct {
 	root     *Root
 	opts     UnpackOptions
@@ -221,23 +232,13 @@ func (u *unpacker) finishDir(path string, state dirState) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := u.setAccess(fd, state.mode); err != nil {
+	if err := unix.Fchmod(fd, state.mode); err != nil {
 		return err
 	}
 	if state.mtime.IsZero() {
 		return nil
 	}
 	return at.setTime(name, state.mtime)
-}
-
-// setAccess sets owner and mode, in this order, since chown(2) clears set-id bits.
-func (u *unpacker) setAccess(fd int, mode uint32) error {
-	if o := u.opts.Owner; o != nil {
-		if err := unix.Fchown(fd, o.UID, o.GID); err != nil {
-			return err
-		}
-	}
-	return unix.Fchmod(fd, mode)
 }
 
 // occupied says whether what stands under name may stay or be replaced: nil if it

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pyro-sandbox/pyro/internal/archive"
-	"github.com/pyro-sandbox/pyro/internal/testgate"
 )
 
 func TestUnpackMakesWhatTheArchiveHolds(t *testing.T) {
@@ -120,29 +119,6 @@ func TestUnpackModes(t *testing.T) {
 				t.Errorf("%d bytes of extended attributes, %v", n, err)
 			}
 		})
-	}
-}
-
-func TestUnpackOwner(t *testing.T) {
-	if os.Getuid() != 0 {
-		testgate.Require(t, testgate.Root, errors.New("only root gives files away"))
-	}
-	a := newArena(t)
-	opts := archive.UnpackOptions{Owner: &archive.Owner{UID: 1234, GID: 1235}, Modes: archive.ModesKept}
-	if _, err := a.unpack(t, tarball(t, file("d/f", "").mode(0o4755)), opts); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"d", "d/f"} {
-		info, err := os.Lstat(a.path(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s := info.Sys().(*syscall.Stat_t); s.Uid != 1234 || s.Gid != 1235 {
-			t.Errorf("%s belongs to %d:%d", name, s.Uid, s.Gid)
-		}
-		if name == "d/f" && info.Mode()&fs.ModeSetuid == 0 {
-			t.Error("the set-id bit was lost")
-		}
 	}
 }
 

@@ -83,16 +83,6 @@ func (w *Writer) AddDir(name string, mode uint32, mtime time.Time) error {
 	})
 }
 
-// AddSymlink writes a symlink. The target is data, whatever it says.
-func (w *Writer) AddSymlink(name, target string, mtime time.Time) error {
-	return w.add(name, func(name string) error {
-		if err := checkTarget(target, w.walk.opts.Limits); err != nil {
-			return err
-		}
-		return w.header(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target}, status{mode: 0o777, mtime: wholeSeconds(mtime)})
-	})
-}
-
 // Close ends the archive and tells what is in it, also after an error, which it
 // repeats.
 func (w *Writer) Close() (Counts, error) {

@@ -126,7 +126,7 @@ func (c Config) Policy() api.Policy {
 // Engine is the engine of workspaces that ask for none, "" for the best one that
 // works. It never is one that isolates nothing.
 func (c Config) Engine() string {
-	if name := c.values[keyEngine].text; name != Auto {
+	if name := c.values[keyEngine].text; name != auto {
 		return name
 	}
 	return ""
@@ -151,9 +151,9 @@ func (c Config) Settings() []api.Setting {
 	return list
 }
 
-// Template is a file that changes nothing: every setting with its default, each in
+// template is a file that changes nothing: every setting with its default, each in
 // a comment.
-func Template() string {
+func template() string {
 	var b strings.Builder
 	b.WriteString("# Configuration of pyro. Variables of the environment go before this file, flags\n# before both. Remove the # before a setting to change it.\n")
 	group := ""

@@ -43,7 +43,7 @@ func TestNothingSaidIsThePolicyOfTheAPI(t *testing.T) {
 		"no home":      func(string) string { return "" },
 		"empty file":   home(t, "\n"),
 		"comment only": home(t, "# nothing\n[ttl]\n"),
-		"template":     home(t, Template()),
+		"template":     home(t, template()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := Load(getenv)
@@ -253,7 +253,7 @@ func TestTheTable(t *testing.T) {
 // TestTemplateShowsEverySetting takes the comments off.
 func TestTemplateShowsEverySetting(t *testing.T) {
 	var text strings.Builder
-	for line := range strings.Lines(Template()) {
+	for line := range strings.Lines(template()) {
 		if setting, ok := strings.CutPrefix(line, "# "); ok && strings.Contains(line, " = ") && !strings.Contains(line, ";") {
 			line = setting
 		}
@@ -272,7 +272,7 @@ func TestTemplateShowsEverySetting(t *testing.T) {
 
 func FuzzParseFile(f *testing.F) {
 	for _, seed := range []string{
-		"capacity = 5", "[ttl]\nmax_seconds = 'none'", "ttl = { max_seconds = 0 }", "a.\"b.c\" = [1, {x = 2}]", Template(),
+		"capacity = 5", "[ttl]\nmax_seconds = 'none'", "ttl = { max_seconds = 0 }", "a.\"b.c\" = [1, {x = 2}]", template(),
 		"[[ttl]]\nx = 1", "\"\" = ''", "x = \"\"\"\ncapacity = 1\"\"\"",
 	} {
 		f.Add([]byte(seed))

@@ -184,7 +184,7 @@ func part(name string) string {
 	return strconv.Quote(name)
 }
 
-// Init writes Template where Path says, for the owner alone, and returns the path.
+// Init writes the template where Path says, for the owner alone, and returns the path.
 // It makes missing directories and refuses to replace a file: api.Exists.
 func Init(getenv func(string) string) (string, error) {
 	path := Path(getenv)
@@ -201,7 +201,7 @@ func Init(getenv func(string) string) (string, error) {
 	if err != nil {
 		return "", sys.Explain("write configuration", err)
 	}
-	_, err = file.WriteString(Template())
+	_, err = file.WriteString(template())
 	if err := errors.Join(err, file.Close()); err != nil {
 		_ = os.Remove(path)
 		return "", sys.Explain("write configuration", err)

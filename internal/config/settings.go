@@ -13,8 +13,8 @@ import (
 // none is how a time without end is written.
 const none = "none"
 
-// Auto is the engine setting that chooses the best isolating engine that works.
-const Auto = "auto"
+// auto is the engine setting that chooses the best isolating engine that works.
+const auto = "auto"
 
 // maxSeconds is a hundred years, the most that a time to live means anything.
 const maxSeconds = 100 * 365 * 24 * 60 * 60
@@ -52,7 +52,7 @@ var table = []setting{
 		about: "MiB that may be written to disk in a workspace that asks for no other size",
 	},
 	{
-		key: keyEngine, standard: Auto, words: []string{Auto, "gvisor"},
+		key: keyEngine, standard: auto, words: []string{auto, "gvisor"},
 		about: "the engine of a workspace that asks for none; auto: the best isolating one that works here",
 	},
 	{

@@ -60,8 +60,8 @@ func imageDir(t *testing.T) string {
 	return dir
 }
 
-// Save saves a sandbox's disk and returns where.
-func Save(t *testing.T, box engine.Sandbox) string {
+// save saves a sandbox's disk and returns where.
+func save(t *testing.T, box engine.Sandbox) string {
 	t.Helper()
 	dir := imageDir(t)
 	if err := box.(engine.DiskSnapshotter).SaveDisk(t.Context(), dir); err != nil {
@@ -139,7 +139,7 @@ func diskComesBack(t *testing.T, s Subject) {
 	if !strings.Contains(want, "linked") || strings.Count(want, "\n") < 32 {
 		t.Fatalf("the tree is not what the test wants:\n%s", want)
 	}
-	disk := Save(t, first)
+	disk := save(t, first)
 	if diff := cmp.Diff(want, workspace(t, first, showTree)); diff != "" {
 		t.Errorf("the save changed the tree (-want +got):\n%s", diff)
 	}
@@ -168,7 +168,7 @@ func onlyFiles(t *testing.T, dir string) {
 }
 
 func emptyComesBack(t *testing.T, s Subject) {
-	again := StartFrom(t, s, Save(t, Start(t, s)))
+	again := StartFrom(t, s, save(t, Start(t, s)))
 	if got := workspace(t, again, "ls -A; echo x >f; cat f"); got != "x\n" {
 		t.Errorf("got %q", got)
 	}
@@ -177,9 +177,9 @@ func emptyComesBack(t *testing.T, s Subject) {
 func twoGenerations(t *testing.T, s Subject) {
 	first := Start(t, s)
 	workspace(t, first, "mkdir d; echo 1 >d/kept; echo 1 >d/changed; echo 1 >d/deleted")
-	second := StartFrom(t, s, Save(t, first))
+	second := StartFrom(t, s, save(t, first))
 	workspace(t, second, "echo 2 >>d/changed; rm d/deleted; echo 2 >d/new; mv d e")
-	third := StartFrom(t, s, Save(t, second))
+	third := StartFrom(t, s, save(t, second))
 	if diff := cmp.Diff("e/changed:1 2 \ne/kept:1 \ne/new:2 \n", workspace(t, third, showFiles)); diff != "" {
 		t.Errorf("third (-want +got):\n%s", diff)
 	}
@@ -193,7 +193,7 @@ const showFiles = `for f in */*; do echo "$f:$(tr '\n' ' ' <$f)"; done`
 func oneImageTwice(t *testing.T, s Subject) {
 	origin := Start(t, s)
 	workspace(t, origin, "mkdir d; echo origin >d/f")
-	disk := Save(t, origin)
+	disk := save(t, origin)
 	one, two := StartFrom(t, s, disk), StartFrom(t, s, disk)
 	workspace(t, one, "echo one >d/f")
 	workspace(t, two, "echo two >d/g")
@@ -207,16 +207,8 @@ func oneImageTwice(t *testing.T, s Subject) {
 // fake are the host's.
 func processesDoNotComeBack(t *testing.T, s Subject) {
 	first := Start(t, s)
-	conn, err := open(t.Context(), first, inside("echo ready; until [ -e go ]; do sleep 0.05; done; echo late"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	var buf []byte
-	if _, err := wire.ReadFrame(conn, &buf); err != nil {
-		t.Fatal(err)
-	}
-	again := StartFrom(t, s, Save(t, first))
+	conn := begin(t, first, inside("echo ready; until [ -e go ]; do sleep 0.05; done; echo late"))
+	again := StartFrom(t, s, save(t, first))
 	if s.Isolated {
 		if got := Shell(t, again, `grep -l '[u]ntil' /proc/[0-9]*/cmdline || true`); got != "" {
 			t.Errorf("the command runs again: %s", got)
@@ -234,17 +226,9 @@ func processesDoNotComeBack(t *testing.T, s Subject) {
 // savedWhileWriting saves in the middle of a loop, which must go on.
 func savedWhileWriting(t *testing.T, s Subject) {
 	box := Start(t, s)
-	conn, err := open(t.Context(), box, inside(`i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i >>log; [ $i != 20 ] || echo ready; done; echo stopped`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	var buf []byte
-	if _, err := wire.ReadFrame(conn, &buf); err != nil {
-		t.Fatal(err)
-	}
+	conn := begin(t, box, inside(`i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i >>log; [ $i != 20 ] || echo ready; done; echo stopped`))
 	before := workspace(t, box, "tail -n1 log")
-	disk := Save(t, box)
+	disk := save(t, box)
 	workspace(t, box, "n=$(wc -l <log); while [ $(wc -l <log) = $n ]; do :; done; : >stop")
 	if r, err := collect(conn); err != nil || r.Stdout != "stopped\n" || r.Code != 0 {
 		t.Errorf("the loop ended with %+v, %v", r, err)
@@ -303,7 +287,7 @@ func saveCanceled(t *testing.T, s Subject) {
 			t.Errorf("got %q", got)
 		}
 	}
-	if got := workspace(t, StartFrom(t, s, Save(t, box)), showFiles); got != "d/f:x \n" {
+	if got := workspace(t, StartFrom(t, s, save(t, box)), showFiles); got != "d/f:x \n" {
 		t.Errorf("saved afterwards: %q", got)
 	}
 }
@@ -328,5 +312,41 @@ func saveAfterTheEnd(t *testing.T, s Subject) {
 	}
 	if err := box.(engine.DiskSnapshotter).SaveDisk(t.Context(), imageDir(t)); !errors.Is(err, api.Unavailable) {
 		t.Errorf("save: %v, want an error of kind %s", err, api.Unavailable)
+	}
+}
+
+func diskStamp(t *testing.T, s Subject) {
+	box := Start(t, s)
+	workspace(t, box, "printf 12345678 >f")
+	stamp := func() string {
+		t.Helper()
+		got, err := box.(engine.DiskSnapshotter).DiskStamp()
+		if err != nil || got == "" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		return got
+	}
+	last := stamp()
+	for _, step := range []struct {
+		line    string
+		changes bool
+	}{
+		{"cat f >/dev/null; ls -la", false},
+		{"printf more >>f", true},
+		{"true", false},
+		{"printf new >g", true},
+		{"printf 87654321 | dd of=f conv=notrunc 2>&1", true},
+		{"printf 87654322 | dd of=f conv=notrunc 2>&1", true},
+	} {
+		workspace(t, box, step.line)
+		now := stamp()
+		if (now != last) != step.changes {
+			t.Errorf("after %q it went from %q to %q", step.line, last, now)
+		}
+		last = now
+	}
+	save(t, box)
+	if now := stamp(); now != last {
+		t.Errorf("a save changed it from %q to %q", last, now)
 	}
 }

@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -97,7 +96,7 @@ func (f *Fake) newSandbox(ctx context.Context, disk string) (*FakeSandbox, error
 	if s.server, err = yamux.Server(guest, wire.MuxConfig()); err != nil {
 		return nil, err
 	}
-	if s.client, err = yamux.Client(host, wire.MuxConfig()); err != nil {
+	if s.client, err = wire.NewChannel(host); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -111,8 +110,9 @@ type FakeSandbox struct {
 	fake   *Fake
 	saving chan struct{} // holds one element while the disk is being saved
 
-	client, server *yamux.Session
-	done           chan struct{} // closed when the agent has ended
+	client *wire.Channel
+	server *yamux.Session
+	done   chan struct{} // closed when the agent has ended
 
 	mu   sync.Mutex
 	exit *engine.Exit
@@ -121,13 +121,7 @@ type FakeSandbox struct {
 var _ engine.Sandbox = (*FakeSandbox)(nil)
 
 // Dial implements engine.Sandbox.
-func (s *FakeSandbox) Dial(context.Context) (net.Conn, error) {
-	conn, err := s.client.Open()
-	if err != nil {
-		return nil, &api.Error{Kind: api.Unavailable, Err: errors.New("the sandbox is gone")}
-	}
-	return conn, nil
-}
+func (s *FakeSandbox) Dial(ctx context.Context) (net.Conn, error) { return s.client.Dial(ctx) }
 
 // Wait implements engine.Sandbox.
 func (s *FakeSandbox) Wait(ctx context.Context) (engine.Exit, error) {

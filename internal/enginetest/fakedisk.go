@@ -85,12 +85,7 @@ func saveTree(ctx context.Context, tree, dir string) error {
 }
 
 func pack(ctx context.Context, w io.Writer, tree string) error {
-	root, err := archive.OpenRoot(tree)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	_, _, err = archive.Pack(ctx, w, root, ".", archive.PackOptions{Specials: archive.SpecialsSkipped})
+	_, err := archive.PackDir(ctx, w, tree, archive.PackOptions{Specials: archive.SpecialsSkipped})
 	return err
 }
 
@@ -100,12 +95,7 @@ func restoreTree(ctx context.Context, dir, tree string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	root, err := archive.OpenRoot(tree)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	_, err = archive.Unpack(ctx, file, root, archive.UnpackOptions{
+	_, err = archive.UnpackDir(ctx, file, tree, archive.UnpackOptions{
 		Links: archive.LinksAsData, Specials: archive.SpecialsSkipped, Modes: archive.ModesKept,
 	})
 	return err

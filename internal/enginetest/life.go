@@ -8,20 +8,11 @@ import (
 	"testing"
 
 	"github.com/pyro-sandbox/pyro/api"
-	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
 func testStop(t *testing.T, s Subject) {
 	box := Start(t, s)
-	conn, err := open(t.Context(), box, sh("echo ready; trap '' TERM HUP; sleep 1000"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	var buf []byte
-	if _, err := wire.ReadFrame(conn, &buf); err != nil {
-		t.Fatal(err)
-	}
+	conn := begin(t, box, sh("echo ready; trap '' TERM HUP; sleep 1000"))
 	if err := box.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func Exec(t *testing.T, box engine.Sandbox, stdin string, req wire.StreamRequest
 // Shell runs a shell line and wants it to succeed. It returns its output.
 func Shell(t *testing.T, box engine.Sandbox, line string) string {
 	t.Helper()
-	r := Exec(t, box, "", wire.StreamRequest{Argv: []string{"/bin/sh", "-c", line}})
+	r := Exec(t, box, "", sh(line))
 	if r.Code != 0 {
 		t.Fatalf("%s: exit %d: %s", line, r.Code, r.Stderr)
 	}
@@ -157,6 +157,22 @@ func open(ctx context.Context, box engine.Sandbox, req wire.StreamRequest) (net.
 		return nil, err
 	}
 	return conn, nil
+}
+
+// begin starts a command whose first line is "ready", and returns its connection when
+// it has said so.
+func begin(t *testing.T, box engine.Sandbox, req wire.StreamRequest) net.Conn {
+	t.Helper()
+	conn, err := open(t.Context(), box, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	var buf []byte
+	if f, err := wire.ReadFrame(conn, &buf); err != nil || string(f.Payload) != "ready\n" {
+		t.Fatalf("%q, %v", f.Payload, err)
+	}
+	return conn
 }
 
 func feed(conn net.Conn, stdin string) {
@@ -241,15 +257,7 @@ func testBytes(t *testing.T, s Subject) {
 }
 
 func testSignal(t *testing.T, s Subject) {
-	conn, err := open(t.Context(), Start(t, s), sh(`trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	var buf []byte
-	if f, err := wire.ReadFrame(conn, &buf); err != nil || string(f.Payload) != "ready\n" {
-		t.Fatalf("%q, %v", f.Payload, err)
-	}
+	conn := begin(t, Start(t, s), sh(`trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done`))
 	if err := wire.WriteFrame(conn, wire.FrameSignal, []byte(`{"name":"INT"}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -271,14 +279,7 @@ func testTimeout(t *testing.T, s Subject) {
 func testCancel(t *testing.T, s Subject) {
 	box := Start(t, s)
 	marker := fmt.Sprintf("9%09d", time.Now().UnixNano()%1e9) // an odd number of seconds to sleep
-	conn, err := open(t.Context(), box, sh("echo ready; sleep "+marker+" & wait"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var buf []byte
-	if _, err := wire.ReadFrame(conn, &buf); err != nil {
-		t.Fatal(err)
-	}
+	conn := begin(t, box, sh("echo ready; sleep "+marker+" & wait"))
 	_ = conn.Close()
 	line := `while grep -qs "sleep.` + marker + `" /proc/[0-9]*/cmdline; do sleep 0.05; done`
 	req := sh(strings.ReplaceAll(line, marker, marker[:4]+`""`+marker[4:])) // must not find itself

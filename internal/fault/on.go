@@ -15,10 +15,10 @@ import (
 func Hit(name string) {
 	switch reach(name) {
 	case "kill":
-		die("KILL")
+		die(sys.SIGKILL)
 		select {} // nothing more may happen until the signal has arrived
 	case "stop":
-		die("STOP")
+		die(sys.SIGSTOP)
 	}
 }
 
@@ -72,14 +72,10 @@ func trace(name string) int {
 	return times
 }
 
-func die(name string) {
-	signal, err := sys.Signal(name)
-	if err != nil {
-		panic(err)
-	}
+func die(by os.Signal) {
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		panic(err)
 	}
-	_ = self.Signal(signal)
+	_ = self.Signal(by)
 }

@@ -1,7 +1,6 @@
 package hostcompat
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,9 +27,6 @@ const (
 	settled  = 20 * time.Millisecond
 	settling = 10 // times to wait for that
 )
-
-// treeLimits bound what the commands made: their disk is the machine's own.
-var treeLimits = archive.Limits{Entries: 5_000_000, Bytes: 1 << 40}
 
 // DiskFormat implements engine.DiskKeeper.
 func (*Engine) DiskFormat(context.Context) (string, error) { return diskFormat, nil }
@@ -85,18 +81,12 @@ func empty(dir string) error {
 }
 
 func pack(ctx context.Context, tree, to string) error {
-	root, err := archive.OpenRoot(tree)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(f, 256<<10)
-	_, _, err = archive.Pack(ctx, out, root, ".", archive.PackOptions{Specials: archive.SpecialsSkipped, Limits: treeLimits})
-	return errors.Join(err, out.Flush(), f.Close())
+	_, err = archive.PackDir(ctx, f, tree, archive.PackOptions{Specials: archive.SpecialsSkipped, Limits: archive.TreeLimits})
+	return errors.Join(err, f.Close())
 }
 
 // unpack fills a new workspace directory from a saved disk.
@@ -106,13 +96,8 @@ func unpack(ctx context.Context, disk, tree string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	root, err := archive.OpenRoot(tree)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	_, err = archive.Unpack(ctx, bufio.NewReaderSize(f, 256<<10), root, archive.UnpackOptions{
-		Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
+	_, err = archive.UnpackDir(ctx, f, tree, archive.UnpackOptions{
+		Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: archive.TreeLimits,
 	})
 	return err
 }
@@ -150,8 +135,8 @@ func (w *walker) visit(path string, e fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
-	if w.seen++; w.seen > treeLimits.Entries {
-		return fmt.Errorf("more than %d files", treeLimits.Entries)
+	if w.seen++; w.seen > archive.TreeLimits.Entries {
+		return fmt.Errorf("more than %d files", archive.TreeLimits.Entries)
 	}
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {

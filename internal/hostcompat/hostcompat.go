@@ -112,7 +112,7 @@ func limits() api.Limits {
 }
 
 // Refuse returns an Unsupported error that names the first thing explicitly asked for
-// which there cannot be without isolation: a size, or a network of its own.
+// which there cannot be without isolation: a size, a secret, or a network of its own.
 func (*Engine) Refuse(req api.CreateRequest) error {
 	const hint = "leave it out, or use an engine that isolates"
 	for _, f := range []struct {
@@ -122,6 +122,9 @@ func (*Engine) Refuse(req api.CreateRequest) error {
 		if f.value != 0 {
 			return refused(hint, "%s is %d, but host-compat limits nothing", f.name, f.value)
 		}
+	}
+	if len(req.Secrets) > 0 {
+		return refused(hint, "secrets are given, but host-compat cannot keep them from the rest of this machine")
 	}
 	if p := req.NetworkPolicy; p != "" && p != api.NetworkOff {
 		return refused(hint, "network_policy is %q, but host-compat has no network of its own", p)

@@ -1,8 +1,6 @@
 package hostcompat
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +9,8 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/hashicorp/yamux"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/store"
@@ -26,10 +22,8 @@ const (
 	bootDeadline = 30 * time.Second // from the fork to the hello; it takes milliseconds
 	stopAsked    = 2 * time.Second  // for the agent to end all, before it is done from here
 	killWait     = 5 * time.Second  // for killed processes to be gone
-	writeTime    = 30 * time.Second // for the agent to take what it is sent
 
-	controlFD   = 3
-	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	controlFD = 3
 )
 
 // sandbox is a running agent.
@@ -37,9 +31,9 @@ type sandbox struct {
 	layout
 
 	cmd     *exec.Cmd
-	self    sys.Process  // the agent
-	said    bytes.Buffer // what the agent printed; complete when done is closed
-	channel *yamux.Session
+	self    sys.Process   // the agent
+	said    sys.Complaint // what the agent printed; complete when done is closed
+	channel *wire.Channel
 
 	asked  atomic.Bool // Stop was called: whatever the end looks like, it was wanted
 	stop   sync.Once
@@ -59,9 +53,7 @@ func (s *sandbox) boot(ctx context.Context, agent string, ledger engine.Ledger) 
 	if err != nil {
 		return err
 	}
-	config := wire.MuxConfig()
-	config.ConnectionWriteTimeout = writeTime
-	if s.channel, err = yamux.Client(ours, config); err != nil {
+	if s.channel, err = wire.NewChannel(ours); err != nil {
 		return errors.Join(err, ours.Close(), theirs.Close())
 	}
 	s.cmd = s.command(agent, theirs)
@@ -88,14 +80,15 @@ func (s *sandbox) boot(ctx context.Context, agent string, ledger engine.Ledger) 
 	return nil
 }
 
-// command is the agent's. It gets nothing of our environment but PATH, and with it
-// the commands do not.
+// command is the agent's. It gets nothing of our environment but PATH and LANG, for
+// which it has defaults, and with it the commands do not.
 func (s *sandbox) command(agent string, control *os.File) *exec.Cmd {
 	cmd := exec.Command(agent, "--fd", fmt.Sprint(controlFD), "--shared", "--workspace", s.workspace(), "--run-dir", s.runDir())
-	cmd.Env = []string{
-		"PATH=" + cmp.Or(os.Getenv("PATH"), defaultPath),
-		"HOME=" + s.workspace(),
-		"LANG=" + cmp.Or(os.Getenv("LANG"), "C.UTF-8"),
+	cmd.Env = []string{"HOME=" + s.workspace()}
+	for _, name := range []string{"PATH", "LANG"} {
+		if value := os.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
 	}
 	cmd.Dir = s.workspace()
 	cmd.Stderr = &s.said
@@ -115,8 +108,8 @@ func (s *sandbox) hello(ctx context.Context) error {
 
 // explain adds what the agent said. It has ended.
 func (s *sandbox) explain(err error) error {
-	if said := bytes.TrimSpace(s.said.Bytes()); len(said) > 0 {
-		err = fmt.Errorf("%w: %.4096s", err, said)
+	if said := s.said.String(); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
 	}
 	if kind := api.KindOf(err); kind == api.Timeout || kind == api.Canceled {
 		return fmt.Errorf("the agent did not answer: %w", err)
@@ -130,10 +123,7 @@ func (s *sandbox) watch() {
 	_ = s.cmd.Wait() // the status is in ProcessState
 	_ = s.channel.Close()
 	sweep(s.self.PID, time.Now().Add(killWait))
-	s.exit.Code = s.cmd.ProcessState.ExitCode()
-	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		s.exit.Code = 128 + int(status.Signal())
-	}
+	s.exit.Code = sys.ExitStatus(s.cmd.ProcessState)
 	if !s.asked.Load() {
 		s.exit.Reason = engine.EndedByLoss
 	}
@@ -143,13 +133,7 @@ func (s *sandbox) watch() {
 func (s *sandbox) kill() { _ = s.self.KillTree(time.Now().Add(killWait)) }
 
 // Dial implements engine.Sandbox.
-func (s *sandbox) Dial(context.Context) (net.Conn, error) {
-	conn, err := s.channel.Open()
-	if err != nil {
-		return nil, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("the agent is gone: %w", err)}
-	}
-	return conn, nil
-}
+func (s *sandbox) Dial(ctx context.Context) (net.Conn, error) { return s.channel.Dial(ctx) }
 
 // Wait implements engine.Sandbox.
 func (s *sandbox) Wait(ctx context.Context) (engine.Exit, error) {

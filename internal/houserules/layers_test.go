@@ -13,11 +13,11 @@ import (
 // belong to it. What only tests link may import anything.
 var layers = [][]string{
 	{"api", "internal/version", "internal/houserules"},
-	{"internal/sys"},
-	{"internal/fault"},
+	{"internal/sys", "internal/licenses"},
+	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact"},
 	{"internal/archive"},
 	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source"},
-	{"internal/image", "internal/agent", "internal/config"},
+	{"internal/image", "internal/agent", "internal/config", "internal/programs"},
 	{"internal/engine"},
 	{"internal/gvisor", "internal/firecracker", "internal/hostcompat", "gvisor"},
 	{"internal/workspace"},
@@ -30,7 +30,7 @@ var layers = [][]string{
 
 var (
 	engines  = []string{"internal/gvisor", "internal/firecracker", "internal/hostcompat"}
-	isolated = append([]string{"internal/sys", "internal/archive", "internal/agent", "gvisor", "bench/plain"}, engines...)
+	isolated = append([]string{"internal/sys", "internal/archive", "internal/agent", "gvisor", "bench/plain", "bench/soak", "e2e/probe"}, engines...)
 	outside  = []string{"cmd/pyro", "examples", "bench", "e2e"}
 )
 
@@ -46,6 +46,7 @@ var reach = []struct {
 	{[]string{"golang.org/x/sys/unix", "syscall", "unsafe"}, isolated, "one edge to the kernel; sys has the few names that others need"},
 	{[]string{"gvisor.dev"}, []string{"gvisor"}, "gVisor's dependencies stay in the nested module"},
 	{[]string{"github.com/spf13"}, []string{"internal/cli", "cmd/pyro"}, "flags are the business of one face"},
+	{[]string{"internal/redact"}, []string{"internal/agent", "internal/supervisor"}, "what they let out knows no secrets, so nobody else has to"},
 	{[]string{"testing", "net/http/httptest"}, []string{"e2e", "bench"}, "the product carries no test code"},
 }
 

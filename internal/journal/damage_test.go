@@ -116,7 +116,7 @@ func TestKilledWriter(t *testing.T) {
 	for round := range 25 {
 		killWriter(t, dir, sequence, 1+round%7, noted)
 		j := openJournal(t, dir)
-		h, err := Load(dir, 0)
+		h, err := load(dir, 0)
 		if err != nil || h.Skipped != 0 {
 			t.Fatalf("%d skipped, %v", h.Skipped, err)
 		}

@@ -114,14 +114,14 @@ func end(t testing.TB, j *Journal, entries ...api.LogEntry) {
 // checkRead reads everything and says how it differs.
 func checkRead(t testing.TB, dir string, skipped int, want ...api.LogEntry) {
 	t.Helper()
-	got, err := Load(dir, 0)
+	got, err := load(dir, 0)
 	if err != nil {
 		t.Fatalf("Load: %v", err)
 	}
 	if want == nil {
 		want = []api.LogEntry{}
 	}
-	if diff := cmp.Diff(History{Entries: want, Skipped: skipped}, got); diff != "" {
+	if diff := cmp.Diff(history{Entries: want, Skipped: skipped}, got); diff != "" {
 		t.Error(diff)
 	}
 }

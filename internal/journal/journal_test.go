@@ -145,7 +145,7 @@ func TestLongTextsAreClipped(t *testing.T) {
 			if n := len(contents(t, dir)); n > maxLine+maxLine/2 {
 				t.Errorf("the file has %d bytes", n)
 			}
-			h, err := Load(dir, 0)
+			h, err := load(dir, 0)
 			if err != nil || len(h.Entries) != 1 || h.Skipped != 0 {
 				t.Fatalf("%d entries, %d skipped, %v", len(h.Entries), h.Skipped, err)
 			}

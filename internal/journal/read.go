@@ -13,8 +13,8 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
-// History is what a journal says.
-type History struct {
+// history is what a journal says.
+type history struct {
 	Entries []api.LogEntry // by sequence
 	Skipped int            // lines that could not be read
 }
@@ -24,30 +24,30 @@ type History struct {
 // has exit code -1 and the reason api.EndedUnknown, see Unfinished. Where there is no
 // journal there are no commands. What cannot be read of a journal is left out.
 func Read(dir string, last int) ([]api.LogEntry, error) {
-	h, err := Load(dir, last)
+	h, err := load(dir, last)
 	return h.Entries, err
 }
 
-// Load is Read that also tells what it left out.
-func Load(dir string, last int) (History, error) {
+// load is Read that also tells what it left out.
+func load(dir string, last int) (history, error) {
 	files, err := snapshot(dir)
 	defer closeAll(files)
 	if err != nil {
-		return History{}, sys.Explain("read history of "+filepath.Base(dir), err)
+		return history{}, sys.Explain("read history of "+filepath.Base(dir), err)
 	}
-	h := History{Entries: []api.LogEntry{}}
+	h := history{Entries: []api.LogEntry{}}
 	index := newIndex()
 	for _, f := range files {
 		found, err := scan(f, index.add)
 		if err != nil {
-			return History{}, sys.Explain("read history of "+filepath.Base(dir), err)
+			return history{}, sys.Explain("read history of "+filepath.Base(dir), err)
 		}
 		h.Skipped += found.skipped
 	}
 	for _, c := range index.newest(last) {
 		line, err := c.line.read()
 		if err != nil {
-			return History{}, sys.Explain("read history of "+filepath.Base(dir), err)
+			return history{}, sys.Explain("read history of "+filepath.Base(dir), err)
 		}
 		if e, err := decode(line); err == nil {
 			h.Entries = append(h.Entries, e)

@@ -23,7 +23,6 @@ const (
 	gitTime      = 2 * time.Minute // for one repository
 	gitBytes     = 256 << 20       // of names, all repositories together
 	gitNameBytes = 64 << 10        // of one name
-	gitComplaint = 4 << 10         // of what it says when it fails
 )
 
 // ignored knows what git ignores below a directory. It asks git itself, once for each
@@ -57,7 +56,7 @@ func (g *ignored) ask(ctx context.Context, dir string) error {
 	cmd.Env = gitEnv()
 	cmd.WaitDelay = time.Second
 	sys.OwnSession(cmd)
-	complaint := &head{left: gitComplaint}
+	complaint := new(sys.Complaint)
 	cmd.Stderr = complaint
 	if err := g.run(cmd, dir); err != nil {
 		if ctx.Err() != nil {
@@ -105,7 +104,7 @@ func (g *ignored) read(from io.Reader, dir string) error {
 
 var errAllIgnored = errors.New("git ignores the whole directory")
 
-func (g *ignored) failed(at string, err error, complaint *head) error {
+func (g *ignored) failed(at string, err error, complaint *sys.Complaint) error {
 	hint := "drop --gitignore, name with --exclude what should be left out, or make it a repository with git init"
 	if errors.Is(err, errAllIgnored) {
 		return invalid(at, errAllIgnored, "drop --gitignore")
@@ -139,19 +138,6 @@ func splitNUL(data []byte, atEnd bool) (advance int, token []byte, err error) {
 		return 0, nil, io.ErrUnexpectedEOF
 	}
 	return 0, nil, nil
-}
-
-// head keeps the beginning of what is written to it.
-type head struct {
-	bytes.Buffer
-	left int
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	n := min(len(p), h.left)
-	h.left -= n
-	h.Buffer.Write(p[:n])
-	return len(p), nil
 }
 
 // join is path.Join for names that are clean.

@@ -24,51 +24,46 @@ func Self() (Process, error) {
 // it. One whose parents have ended is, if p is a subreaper, see SetSubreaper; else it
 // has moved out of sight.
 func (p Process) Descendants() []Process {
-	table := make(map[int]stat)
-	for _, pid := range pids() {
-		if s, err := readStat(pid); err == nil {
-			table[pid] = s
-		}
+	table := make(map[int]Task)
+	for _, t := range Tasks() {
+		table[t.PID] = t
 	}
-	inTable := func(pid int) (stat, error) {
-		if s, ok := table[pid]; ok {
-			return s, nil
+	inTable := func(pid int) (Task, error) {
+		if t, ok := table[pid]; ok {
+			return t, nil
 		}
-		return stat{}, ErrNoProcess
+		return Task{}, ErrNoProcess
 	}
 	var found []Process
-	for pid, s := range table {
-		d := Process{PID: pid, Start: s.start}
+	for pid, t := range table {
+		d := Process{PID: pid, Start: t.Start}
 		// The table was not read at one moment, so that numbers used again may join
 		// what never belonged together. It only says who is worth a closer look.
-		if !s.ended() && d.descends(p, inTable) && d.descends(p, readStat) {
+		if !t.Ended && d.descends(p, inTable) && d.descends(p, readTask) {
 			found = append(found, d)
 		}
 	}
 	return found
 }
 
-// ended reports whether nothing is left of the process but its status.
-func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' }
-
 // descends climbs from d to ancestor. Each parent is looked at after its child has
 // named it, and must not be younger: one that got the number of a parent which ended
 // in between would be.
-func (d Process) descends(ancestor Process, read func(pid int) (stat, error)) bool {
-	s, err := read(d.PID)
-	if err != nil || s.start != d.Start {
+func (d Process) descends(ancestor Process, read func(pid int) (Task, error)) bool {
+	t, err := read(d.PID)
+	if err != nil || t.Start != d.Start {
 		return false
 	}
 	for range maxDescent {
-		parent, start := s.parent, s.start
+		parent, start := t.Parent, t.Start
 		if parent <= 0 {
 			return false
 		}
-		if s, err = read(parent); err != nil || s.start > start {
+		if t, err = read(parent); err != nil || t.Start > start {
 			return false
 		}
 		if parent == ancestor.PID {
-			return s.start == ancestor.Start
+			return t.Start == ancestor.Start
 		}
 	}
 	return false
@@ -153,26 +148,12 @@ func (p Process) Pause(deadline time.Time) (resume func(), err error) {
 // the parent of a vfork(2) whose child was stopped.
 func (p Process) stopped(told time.Time) bool {
 	const asleep = 100 * time.Millisecond
-	s, err := readStat(p.PID)
+	t, err := readTask(p.PID)
 	switch {
-	case err != nil, s.start != p.Start, s.ended():
+	case err != nil, t.Start != p.Start, t.Ended:
 		return true
-	case s.state == 'D':
+	case t.state == 'D':
 		return !told.IsZero() && time.Since(told) > asleep
 	}
-	return s.state == 'T' || s.state == 't' // the latter by a debugger
-}
-
-// signal sends a signal to this very process, or returns ErrNoProcess.
-func (p Process) signal(sig unix.Signal) error {
-	fd, err := openProcess(p.PID, p.Start)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	err = unix.PidfdSendSignal(fd, sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return ErrNoProcess
-	}
-	return os.NewSyscallError("pidfd_send_signal", err)
+	return t.state == 'T' || t.state == 't' // the latter by a debugger
 }

@@ -25,9 +25,6 @@ func IsNoSpace(err error) bool {
 // IsDenied reports whether the kernel refused for lack of permission.
 func IsDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }
 
-// IsReadOnly reports whether the file system takes no writes.
-func IsReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
-
 // IsBusy reports whether something still uses the thing, such as a process in a
 // cgroup that is to be removed.
 func IsBusy(err error) bool { return errors.Is(err, syscall.EBUSY) }
@@ -38,28 +35,13 @@ func IsNotEmpty(err error) bool {
 	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
 }
 
-// IsNoProcess reports whether the process does not exist any more. A file of it
-// in /proc fails with either errno, depending on when it ended.
-func IsNoProcess(err error) bool {
-	return errors.Is(err, syscall.ESRCH) || errors.Is(err, fs.ErrNotExist)
-}
-
 // IsNoDevice reports whether a file of a pseudo file system is open but what it
 // showed is gone, such as cgroup.procs of a cgroup that was just removed.
 func IsNoDevice(err error) bool { return errors.Is(err, syscall.ENODEV) }
 
-// IsRefused reports whether a socket's path exists but nobody listens.
-func IsRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
-
 // IsHangup reports whether the other end of a pipe or socket is gone.
 func IsHangup(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
-}
-
-// IsNotExecutable reports whether execve(2) failed because the file is there but
-// cannot be run: no permission, a directory, or no format that the kernel knows.
-func IsNotExecutable(err error) bool {
-	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOEXEC)
 }
 
 // Explain wraps an error of the kernel with what a person can do about it: the
@@ -75,7 +57,7 @@ func Explain(op string, err error) error {
 	case errors.As(err, &known):
 	case IsNoSpace(err):
 		e.Kind, e.Hint = api.Unavailable, "the disk or its quota is full; delete workspaces or free some space, then try again"
-	case IsReadOnly(err):
+	case errors.Is(err, syscall.EROFS):
 		e.Kind, e.Hint = api.Denied, "the file system is mounted read-only; set PYRO_STATE_DIR to a directory that can be written"
 	case IsDenied(err):
 		e.Kind, e.Hint = api.Denied, "check who owns the path; it may have been made by another user or by root"
@@ -86,3 +68,6 @@ func Explain(op string, err error) error {
 	}
 	return e
 }
+
+// IsAddressInUse reports that a port of this machine is taken.
+func IsAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

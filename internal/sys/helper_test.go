@@ -4,6 +4,8 @@ package sys_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -98,15 +100,12 @@ func adopt(out *bufio.Writer) error {
 	if len(orphans) != 1 {
 		return fmt.Errorf("orphans: %v", orphans)
 	}
-	if err := sys.ReapChildren(time.Now()); err == nil {
-		return fmt.Errorf("a running orphan was called reaped")
-	}
-	if err := orphans[0].Kill(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := errors.Join(orphans[0].Kill(), orphans[0].Wait(ctx)); err != nil {
 		return err
 	}
-	if err := sys.ReapChildren(time.Now().Add(10 * time.Second)); err != nil {
-		return err
-	}
+	orphans[0].Reap()
 	if left := sys.ChildrenOf(os.Getpid()); len(left) > 0 {
 		return fmt.Errorf("left: %v", left)
 	}

@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"context"
 	"errors"
 	"fmt"
 )
@@ -17,34 +16,29 @@ type Process struct {
 // ErrNoProcess is returned where a process has ended.
 var ErrNoProcess = errors.New("no such process")
 
-// Kill ends the process for sure. It returns nil if it has ended already, and
-// never touches another process that got its number.
-func (p Process) Kill() error { return KillProcess(p.PID, p.Start) }
-
-// Wait returns nil once the process has ended, though perhaps its parent has not
-// asked for its status yet, and ctx's error when that ends first.
-func (p Process) Wait(ctx context.Context) error { return WaitGone(ctx, p.PID, p.Start) }
-
 // Alive reports whether the process runs. One that has ended and that nobody has
 // asked for its status does not.
 func (p Process) Alive() bool {
-	stat, err := readStat(p.PID)
-	return err == nil && stat.start == p.Start && stat.state != 'Z' && stat.state != 'X'
+	t, err := readTask(p.PID)
+	return err == nil && t.Start == p.Start && !t.Ended
 }
 
 // ProcessStart returns when a process started, in clock ticks since boot. With its
 // number this identifies it. A process that does not exist is ErrNoProcess.
 func ProcessStart(pid int) (uint64, error) {
-	stat, err := readStat(pid)
+	t, err := readTask(pid)
 	if err != nil {
 		return 0, fmt.Errorf("start of process %d: %w", pid, err)
 	}
-	return stat.start, nil
+	return t.Start, nil
 }
 
-// stat is what pyro reads of /proc/PID/stat, see proc_pid_stat(5).
-type stat struct {
-	state  byte
-	parent int
-	start  uint64
+// Task is a line of the process table: what pyro reads of /proc/PID/stat, see
+// proc_pid_stat(5). It was so at one moment.
+type Task struct {
+	PID, Parent, Group, Session int
+	Start                       uint64 // as in Process
+	Pages                       int    // resident
+	Ended                       bool   // nothing is left of it but its status
+	state                       byte
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,41 +15,61 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func readStat(pid int) (stat, error) {
+func readTask(pid int) (Task, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if IsNoProcess(err) {
-		return stat{}, ErrNoProcess
+	// Which of the two it is depends on when the process ended.
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) {
+		return Task{}, ErrNoProcess
 	}
 	if err != nil {
-		return stat{}, err
+		return Task{}, err
 	}
-	return parseStat(data)
+	return parseTask(pid, data)
 }
 
-// parseStat skips the command's name, which is in brackets and may hold brackets
+// parseTask skips the command's name, which is in brackets and may hold brackets
 // and blanks itself.
-func parseStat(data []byte) (stat, error) {
-	const state, parent, start = 0, 1, 19 // counted from the field behind the name
+func parseTask(pid int, data []byte) (Task, error) {
+	const state, parent, group, session, start, pages = 0, 1, 2, 3, 19, 21 // counted from the field behind the name
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) <= start {
-		return stat{}, fmt.Errorf("stat has %d fields", len(fields))
+	if len(fields) <= pages {
+		return Task{}, fmt.Errorf("stat has %d fields", len(fields))
 	}
-	s := stat{state: fields[state][0]}
+	t := Task{PID: pid, state: fields[state][0]}
+	t.Ended = t.state == 'Z' || t.state == 'X'
+	numbers := [...]struct {
+		field int
+		to    *int
+	}{{parent, &t.Parent}, {group, &t.Group}, {session, &t.Session}, {pages, &t.Pages}}
 	var err error
-	if s.parent, err = strconv.Atoi(string(fields[parent])); err != nil {
-		return stat{}, err
+	for _, n := range numbers {
+		if *n.to, err = strconv.Atoi(string(fields[n.field])); err != nil {
+			return Task{}, err
+		}
 	}
-	s.start, err = strconv.ParseUint(string(fields[start]), 10, 64)
-	return s, err
+	t.Start, err = strconv.ParseUint(string(fields[start]), 10, 64)
+	return t, err
+}
+
+// Tasks returns the process table. It is not of one moment; processes that end while
+// it is read may be missing.
+func Tasks() []Task {
+	var list []Task
+	for _, pid := range pids() {
+		if t, err := readTask(pid); err == nil {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 // ChildrenOf returns the children of a process at this moment. Those that have
 // ended but still have their number are among them.
 func ChildrenOf(pid int) []Process {
 	var children []Process
-	for _, p := range pids() {
-		if stat, err := readStat(p); err == nil && stat.parent == pid {
-			children = append(children, Process{PID: p, Start: stat.start})
+	for _, t := range Tasks() {
+		if t.Parent == pid {
+			children = append(children, Process{PID: t.PID, Start: t.Start})
 		}
 	}
 	return children
@@ -82,8 +103,8 @@ func openProcess(pid int, start uint64) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("pidfd_open", err)
 	}
-	stat, err := readStat(pid)
-	if err == nil && stat.start != start {
+	t, err := readTask(pid)
+	if err == nil && t.Start != start {
 		err = ErrNoProcess
 	}
 	if err != nil {
@@ -93,35 +114,39 @@ func openProcess(pid int, start uint64) (int, error) {
 	return fd, nil
 }
 
-// KillProcess sends SIGKILL to the process with this number and start time. It
-// returns nil if there is none any more; another process that got the number is
-// left alone. It does not wait.
-func KillProcess(pid int, start uint64) error {
-	fd, err := openProcess(pid, start)
-	if errors.Is(err, ErrNoProcess) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("kill process %d: %w", pid, err)
-	}
-	defer func() { _ = unix.Close(fd) }()
-	err = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-	if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d: %w", pid, err)
+// Kill sends SIGKILL to the process and does not wait. It returns nil if the process
+// has ended already, and never touches another one that got its number.
+func (p Process) Kill() error {
+	if err := p.signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrNoProcess) {
+		return fmt.Errorf("kill process %d: %w", p.PID, err)
 	}
 	return nil
 }
 
-// WaitGone returns nil once the process with this number and start time has ended,
-// and ctx's error when that ends first. Any process can be waited for, not only
-// children; the kernel wakes it (pidfd_open(2), poll).
-func WaitGone(ctx context.Context, pid int, start uint64) error {
-	fd, err := openProcess(pid, start)
+// signal sends a signal to this very process, or returns ErrNoProcess.
+func (p Process) signal(sig unix.Signal) error {
+	fd, err := openProcess(p.PID, p.Start)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return ErrNoProcess
+	}
+	return os.NewSyscallError("pidfd_send_signal", err)
+}
+
+// Wait returns nil once the process has ended, though perhaps its parent has not
+// asked for its status yet, and ctx's error when that ends first. Any process can be
+// waited for, not only children; the kernel wakes it (pidfd_open(2), poll).
+func (p Process) Wait(ctx context.Context) error {
+	fd, err := openProcess(p.PID, p.Start)
 	if errors.Is(err, ErrNoProcess) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("wait for process %d: %w", pid, err)
+		return fmt.Errorf("wait for process %d: %w", p.PID, err)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil { // so that the runtime's poller takes it
 		_ = unix.Close(fd)
@@ -130,7 +155,7 @@ func WaitGone(ctx context.Context, pid int, start uint64) error {
 	file := os.NewFile(uintptr(fd), "pidfd")
 	defer func() { _ = file.Close() }()
 	if err := waitReadable(ctx, file); err != nil {
-		return fmt.Errorf("wait for process %d: %w", pid, err)
+		return fmt.Errorf("wait for process %d: %w", p.PID, err)
 	}
 	return nil
 }
@@ -177,60 +202,6 @@ func (p Process) Reap() {
 	_, _ = unix.Wait4(p.PID, nil, unix.WNOHANG, nil)
 }
 
-// ReapChildren takes the status of children, orphans adopted as a subreaper among
-// them, until none is left or the deadline has passed; then it names those that
-// still run. It must not be called while an exec.Cmd of this process waits for a
-// child of its own, whose status it would take.
-func ReapChildren(deadline time.Time) error {
-	self := os.Getpid()
-	for {
-		var status unix.WaitStatus
-		_, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
-		switch {
-		case errors.Is(err, unix.ECHILD):
-			return nil
-		case err != nil && !errors.Is(err, unix.EINTR):
-			return os.NewSyscallError("wait4", err)
-		}
-		children := ChildrenOf(self)
-		if len(children) == 0 {
-			continue
-		}
-		if !time.Now().Before(deadline) {
-			return fmt.Errorf("%d children still run, the first is process %d", len(children), children[0].PID)
-		}
-		if err := waitAny(children, deadline); err != nil {
-			return err
-		}
-	}
-}
-
-// waitAny returns when one of the processes has ended or the deadline has passed.
-func waitAny(processes []Process, deadline time.Time) error {
-	var fds []unix.PollFd
-	defer func() {
-		for _, fd := range fds {
-			_ = unix.Close(int(fd.Fd))
-		}
-	}()
-	for _, p := range processes {
-		fd, err := openProcess(p.PID, p.Start)
-		if errors.Is(err, ErrNoProcess) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-	}
-	left := max(time.Until(deadline), 0)
-	_, err := unix.Poll(fds, int(left.Milliseconds())+1)
-	if errors.Is(err, unix.EINTR) {
-		return nil
-	}
-	return os.NewSyscallError("poll", err)
-}
-
 // MountsAt returns the mount points at and below a directory, as this process sees
 // them, see proc_pid_mountinfo(5). The path must be absolute and clean.
 func MountsAt(path string) ([]string, error) {
@@ -244,7 +215,7 @@ func MountsAt(path string) ([]string, error) {
 		if len(fields) < 5 {
 			continue
 		}
-		point := unescape(fields[4])
+		point := unescaped.Replace(fields[4])
 		if rel, err := filepath.Rel(path, point); err == nil && filepath.IsLocal(rel) {
 			found = append(found, point)
 		}
@@ -252,7 +223,5 @@ func MountsAt(path string) ([]string, error) {
 	return found, nil
 }
 
-// unescape undoes the octal escapes of blanks and line breaks in mountinfo.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
-}
+// unescaped undoes the octal escapes of blanks and line breaks in mountinfo.
+var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
@@ -125,14 +124,5 @@ func TestMountsAt(t *testing.T) {
 	}
 	if at, err = sys.MountsAt("/pro"); err != nil || len(at) > 0 {
 		t.Fatalf("MountsAt(/pro) = %v, %v: the start of a name is no directory", at, err)
-	}
-}
-
-func TestReapWithoutChildren(t *testing.T) {
-	if left := sys.ChildrenOf(os.Getpid()); len(left) > 0 {
-		t.Fatalf("children of earlier tests: %v", left)
-	}
-	if err := sys.ReapChildren(time.Now()); err != nil {
-		t.Fatalf("ReapChildren: %v", err)
 	}
 }
