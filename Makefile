@@ -13,6 +13,8 @@ export CGO_ENABLED := 0
 STAMP := $(shell git describe --tags --exact-match --match 'v[0-9]*' --dirty=+dirty 2>/dev/null \
 	|| git describe --always --exclude '*' --dirty=.dirty 2>/dev/null)
 
+export STAMP # for tools/release.sh
+
 # -buildvcs=false: the version comes by -X, so that a build neither needs git
 # nor differs with GOFLAGS. See internal/version.
 STAMPED := -X github.com/pyro-sandbox/pyro/internal/version.stamp=$(STAMP)
@@ -51,6 +53,11 @@ test-race: ## unit tests under the race detector (needs a C compiler)
 	env -u PYRO_LIBDIR -u PYRO_BINARY -u PYRO_RUNSC -u PYRO_REQUIRE CGO_ENABLED=1 \
 		go test -race -short $(TESTFLAGS) $$(go list ./... | grep -v '/e2e$$')
 
+# The file for both architectures, twice, and nothing of where and how may show.
+.PHONY: test-release
+test-release: ## make the release twice, in other places, and want equal files
+	tools/test-release.sh
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, house rules, the other platforms
 	@echo gofumpt -l .
@@ -70,6 +77,10 @@ format: ## rewrite the sources as gofumpt wants them
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	tools/fuzz.sh $(FUZZTIME)
 
+.PHONY: release
+release: ## one file pyro for each architecture, checksums, licenses, parts: into dist/
+	tools/release.sh dist $(CURDIR)/dist
+
 .PHONY: generate
 generate: ## run go generate in both modules
 	go generate ./...
@@ -77,8 +88,8 @@ generate: ## run go generate in both modules
 
 .PHONY: clean
 clean: ## remove what make made
-	rm -rf $(BIN) $(CURDIR)/dist
+	rm -rf $(BIN) $(CURDIR)/dist $(CURDIR)/internal/programs/release
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14

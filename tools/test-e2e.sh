@@ -26,11 +26,17 @@ chmod 0755 "$stage"
 # stage_programs installs the binaries and compiles each suite once, beside a copy
 # of the tree, since tests read files relative to their package.
 stage_programs() {
-	mkdir -m 0755 "$stage/bin" "$stage/fault" "$stage/tests" "$stage/tree"
+	mkdir -m 0755 "$stage"/{bin,fault,old,probe,release,tests,tree}
 	install -m 0755 "$bin"/* "$stage/bin/"
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags faultpoint -o "$stage/fault/" ./cmd/pyro
-	chmod 0755 "$stage/fault/pyro"
-	tar -c --exclude=./.git --exclude=./bin --exclude=./dist . | tar -x -C "$stage/tree" --no-same-owner
+	# The version before this one, as far as anybody can see from outside, and the one
+	# file of a release.
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$stage/old/" \
+		-ldflags "-X github.com/pyro-sandbox/pyro/internal/version.stamp=v0.0.1" ./cmd/pyro
+	tools/release.sh "$(go env GOARCH)" "$stage/bin" "$stage/release/pyro"
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$stage/probe/" ./e2e/probe
+	chmod 0755 "$stage"/{fault,old,release}/pyro "$stage/probe/probe"
+	tar -c --exclude=./.git --exclude=./bin --exclude=./dist --exclude=./internal/programs/release . | tar -x -C "$stage/tree" --no-same-owner
 	chmod -R a+rX "$stage/tree"
 
 	# The modules of the root module for a test that builds it inside; taken from what is
@@ -64,6 +70,8 @@ run_as() {
 			export PYRO_LIBDIR=$stage/bin PYRO_BINARY=$stage/bin/pyro PATH=$stage/bin:$PATH
 			export GOMODCACHE=$stage/gomod
 			export PYRO_FAULT_BINARY=$stage/fault/pyro # with the fault points that the tests strike at
+			export PYRO_PROBE=$stage/probe/probe # what attacks from inside
+			export PYRO_OLD_BINARY=$stage/old/pyro PYRO_RELEASE_BINARY=$stage/release/pyro
 			exec "$@" "$stage/tests/${dir//\//-}" "${flags[@]}"
 		) || {
 			code=1

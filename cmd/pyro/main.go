@@ -9,6 +9,7 @@ import (
 	"os/signal"
 
 	"github.com/pyro-sandbox/pyro/internal/cli"
+	"github.com/pyro-sandbox/pyro/internal/licenses"
 	"github.com/pyro-sandbox/pyro/internal/local"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/version"
@@ -24,9 +25,22 @@ func run() int {
 	signal.Notify(signals, sys.SIGINT, sys.SIGTERM)
 	return cli.Run(context.Background(), cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Environ: os.Environ(), Signals: signals, Version: version.String(), Doctor: local.Doctor,
+		Environ: os.Environ(), Signals: signals, Version: version.String(),
+		Terminal: watchTerminal,
+		Programs: local.Version, Licenses: licenses.Text, Doctor: local.Doctor,
 		Config: cli.Configuration{Show: local.Config, Path: local.ConfigPath, Init: local.InitConfig},
 	})
+}
+
+// watchTerminal is told of changes of the terminal, and that it is lost, until what it
+// returns is called. A process that goes on after a stop may find it changed.
+func watchTerminal(resized, lost chan<- os.Signal) func() {
+	signal.Notify(resized, sys.SIGWINCH, sys.SIGCONT)
+	signal.Notify(lost, sys.SIGHUP, sys.SIGQUIT)
+	return func() {
+		signal.Stop(resized)
+		signal.Stop(lost)
+	}
 }
 
 // supervise is what pyro starts in the background, one process for each running

@@ -3,11 +3,13 @@ package gvisor
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/pyro-sandbox/pyro/internal/programs"
+	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
@@ -22,7 +24,11 @@ func shareAgent(agent, base string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(base, fmt.Sprintf("%x-%x-%x", info.Size(), sys.Inode(info), info.ModTime().UnixNano()))
-	switch err := trusted(filepath.Join(dir, agentName), info.Size()); {
+	// Doctor removes copies of other builds that nobody used for an hour, and sees
+	// this sandbox no earlier than it has mounted its own.
+	now := time.Now()
+	_ = os.Chtimes(dir, now, now)
+	switch err := programs.Check(filepath.Join(dir, agentName), info.Size()); {
 	case err == nil:
 		return dir, nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -31,56 +37,22 @@ func shareAgent(agent, base string) (string, error) {
 	return dir, copyAgent(agent, dir)
 }
 
-// trusted refuses a copy that somebody else could have put there or changed.
-func trusted(path string, size int64) error {
-	info, err := os.Lstat(path)
+// copyAgent makes dir with the agent in it.
+func copyAgent(agent, dir string) error {
+	from, err := os.Open(agent)
 	if err != nil {
 		return err
 	}
-	if uid := sys.Owner(info); uid != os.Geteuid() || !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 || info.Size() != size {
-		return fmt.Errorf("%s: unsafe: owner %d, mode %s, %d bytes", path, uid, info.Mode(), info.Size())
-	}
-	return nil
-}
-
-// copyAgent makes dir with the agent in it. It appears at once and whole; who
-// comes second finds it there.
-func copyAgent(agent, dir string) error {
+	defer func() { _ = from.Close() }()
 	mode := fs.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		mode = 0o755 // for the uids of the sandboxes
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), mode); err != nil {
+	base := filepath.Dir(dir)
+	if err := store.MakeDir(base, mode); err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(temp) }()
-	if err := copyFile(agent, filepath.Join(temp, agentName)); err != nil {
-		return err
-	}
-	if err := os.Chmod(temp, 0o755); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	// Chmod, because the caller's umask may have taken what other uids need.
-	return errors.Join(err, out.Chmod(0o755), out.Close())
+	return programs.Place(base, filepath.Base(dir), func(temp string) error {
+		return programs.Write(filepath.Join(temp, agentName), from)
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pyro-sandbox/pyro/internal/programs"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
@@ -212,7 +213,7 @@ func TestShareAgentAtTheSameTime(t *testing.T) {
 	if left, err := os.ReadDir(base); err != nil || len(left) != 1 {
 		t.Errorf("in the base are %v, %v", left, err)
 	}
-	if err := trusted(filepath.Join(dirs[0], agentName), int64(len("first build"))); err != nil {
+	if err := programs.Check(filepath.Join(dirs[0], agentName), int64(len("first build"))); err != nil {
 		t.Error(err)
 	}
 }

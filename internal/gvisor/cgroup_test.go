@@ -18,7 +18,7 @@ import (
 func TestSettingsV1(t *testing.T) {
 	spec := engine.Spec{VCPUs: 3, MemMiB: 1024, PIDs: 512}
 	for controller, want := range map[string][]setting{
-		"memory":  {{"memory.limit_in_bytes", "1073741824"}},
+		"memory":  {{"memory.limit_in_bytes", "1073741824"}, {"memory.swappiness", "0"}},
 		"pids":    {{"pids.max", "2048"}},
 		"cpu":     {{"cpu.cfs_period_us", "100000"}},
 		"cpuset":  nil,
@@ -34,7 +34,7 @@ func TestSettingsV1(t *testing.T) {
 	}
 	t.Run("memory of the largest sandbox", func(t *testing.T) {
 		got := settingsV1("memory", engine.Spec{MemMiB: api.MaxMemMiB})
-		if len(got) != 1 || got[0].value != "34359738368" {
+		if len(got) != 2 || got[0].value != "34359738368" {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -92,8 +92,14 @@ func TestLimiterV1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := cgroup{path: "/pyro/0123456789ab", memory: filepath.Join(l.root, "memory/pyro/0123456789ab"), cpu: filepath.Join(l.root, "cpu/pyro/0123456789ab"), limits: api.Limits{Enforced: true}}
-	if diff := cmp.Diff(want, g, cmp.AllowUnexported(cgroup{})); diff != "" {
+	want := cgroup{
+		path: "/pyro/0123456789ab", events: filepath.Join(l.root, "memory/pyro/0123456789ab/memory.oom_control"), limits: api.Limits{Enforced: true},
+		late: []setting{
+			{filepath.Join(l.root, "cpu/pyro/0123456789ab/cpu.cfs_quota_us"), "100000"},
+			{filepath.Join(l.root, "memory/pyro/0123456789ab/memory.limit_in_bytes"), "409993216"},
+		},
+	}
+	if diff := cmp.Diff(want, g, cmp.AllowUnexported(cgroup{}, setting{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	var entered []store.Resource
@@ -103,13 +109,13 @@ func TestLimiterV1(t *testing.T) {
 	if diff := cmp.Diff(entered, ledger.Entries()); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
 	}
-	if err := g.settle(spec); err != nil {
+	if err := g.settle(); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
 		"cpuset/pyro/cpuset.cpus": "0-3\n", "cpuset/pyro/0123456789ab/cpuset.cpus": "0-3\n",
 		"cpuset/pyro/cpuset.mems": "0\n", "cpuset/pyro/0123456789ab/cpuset.mems": "0\n",
-		"memory/pyro/0123456789ab/memory.limit_in_bytes": "409993216", "pids/pyro/0123456789ab/pids.max": "542",
+		"memory/pyro/0123456789ab/memory.limit_in_bytes": "409993216", "memory/pyro/0123456789ab/memory.swappiness": "0", "pids/pyro/0123456789ab/pids.max": "542",
 		"cpu/pyro/0123456789ab/cpu.cfs_quota_us": "100000",
 	} {
 		if got, err := os.ReadFile(filepath.Join(l.root, file)); err != nil || string(got) != want {
@@ -207,17 +213,19 @@ func TestOutOfMemory(t *testing.T) {
 		"disabled is none": {"oom_kill_disable 1\nunder_oom 1\noom_kill 0\n", false},
 		"older kernel":     {"oom_kill_disable 0\nunder_oom 0\n", false},
 		"empty":            {"", false},
+		"version 2, never": {"low 0\nhigh 0\nmax 7\noom 1\noom_kill 0\noom_group_kill 0\n", false},
+		"version 2, once":  {"low 0\nhigh 0\nmax 7\noom 1\noom_kill 3\noom_group_kill 1\n", true},
 		"no line break":    {"oom_kill 3", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			put(t, filepath.Join(dir, "memory.oom_control"), test.control)
-			if got := (cgroup{memory: dir}).killed(); got != test.want {
+			if got := (cgroup{events: filepath.Join(dir, "memory.oom_control")}).killed(); got != test.want {
 				t.Errorf("got %t", got)
 			}
 		})
 	}
-	if (cgroup{memory: filepath.Join(t.TempDir(), "gone")}).killed() {
+	if (cgroup{events: filepath.Join(t.TempDir(), "gone")}).killed() {
 		t.Error("a group that is gone was out of memory")
 	}
 }

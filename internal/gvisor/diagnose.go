@@ -26,10 +26,23 @@ func diagnose(e *bootError) (why, hint string) {
 		return "the agent did not answer in time", "the machine may be overloaded: try again"
 	case errors.Is(e.err, context.Canceled), errors.Is(e.err, api.Canceled):
 		return "interrupted", ""
+	case e.killed():
+		return "the sandbox was killed while it started: " + orElse(e.said, e.err.Error()),
+			"try again; `pyro doctor` shows whether sandboxes run here"
 	default:
 		return "pyro-runsc ended before the agent answered: " + orElse(e.said, e.err.Error()),
 			"`pyro doctor` shows what this machine lacks"
 	}
+}
+
+// killed reports whether a process of the sandbox was ended from outside, as the kernel
+// does when memory is short: pyro-runsc without a word, or another, and then pyro-runsc
+// says that the talk with it broke off: with the Sentry, or the Sentry's with the gofer.
+func (e *bootError) killed() bool {
+	if e.step != "hello" {
+		return false
+	}
+	return e.code < 0 && e.said == "" || strings.HasSuffix(e.said, ": EOF") || strings.HasSuffix(e.said, ": input/output error")
 }
 
 func diagnoseFork(err error) (why, hint string) {

@@ -37,6 +37,9 @@ func TestDiagnose(t *testing.T) {
 		"another stage error": {hello(125, "pyro-runsc: mount /usr: no such device", eof), "mount /usr: no such device", "pyro doctor"},
 		"runsc failed":        {hello(128, "running container: creating container", eof), "ended before the agent answered: running container", "pyro doctor"},
 		"silent end":          {hello(1, "", eof), "ended before the agent answered: EOF", "pyro doctor"},
+		"runsc killed":        {hello(-1, "", eof), "killed while it started", "try again"},
+		"Sentry killed":       {hello(128, `starting root container: urpc method "containerManager.StartRoot" failed: EOF`, eof), "killed while it started: starting root", "try again"},
+		"gofer killed":        {hello(128, "setupFS: mounting root with overlay: input/output error", eof), "killed while it started: setupFS", "try again"},
 		"took too long":       {hello(-1, "", fmt.Errorf("hello: %w", context.DeadlineExceeded)), "did not answer in time", "try again"},
 		"interrupted":         {hello(-1, "", fmt.Errorf("hello: %w", context.Canceled)), "interrupted", ""},
 	} {
@@ -56,6 +59,10 @@ func TestExplain(t *testing.T) {
 	err := explain(fmt.Errorf("boot: %w", fork(syscall.ENOSPC)))
 	if !errors.Is(err, api.Unsupported) || !strings.Contains(err.Error(), "user namespaces") || api.HintOf(err) == "" {
 		t.Errorf("%v of kind %s with hint %q", err, api.KindOf(err), api.HintOf(err))
+	}
+	killed := explain(hello(-1, "", errors.New("EOF")))
+	if !errors.Is(killed, api.Unavailable) || errors.Is(killed, api.Unsupported) {
+		t.Errorf("a boot that was killed is of kind %s, and would be tried without isolation", api.KindOf(killed))
 	}
 	other := errors.New("no socketpair")
 	if got := explain(other); !errors.Is(got, other) {

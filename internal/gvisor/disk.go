@@ -13,6 +13,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 var (
@@ -75,11 +76,16 @@ func (s *sandbox) checkpoint(ctx context.Context, image *os.File) error {
 	if err != nil {
 		return err
 	}
-	var said bounded
+	var said sys.Complaint
 	cmd := child(ctx, s.spec.UID, saveArguments(s.spec, layoutOf(s.spec), s.group.path != ""), map[int]*os.File{
 		helperFD: self, diskFD: image,
 	})
 	cmd.Stdout, cmd.Stderr = &said, &said
+	started, err := s.group.receive(cmd)
+	if err != nil {
+		return err
+	}
+	defer started()
 	if err = runOnOneThread(cmd); err == nil {
 		return nil
 	}

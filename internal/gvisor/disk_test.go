@@ -14,6 +14,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/enginetest"
+	"github.com/pyro-sandbox/pyro/internal/programs"
 	"github.com/pyro-sandbox/pyro/internal/testgate"
 )
 
@@ -136,7 +137,7 @@ func ours(t *testing.T, path string, mode fs.FileMode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := trusted(path, info.Size()); info.Mode().IsRegular() && err != nil || info.Mode() != mode {
+	if err := programs.Check(path, info.Size()); info.Mode().IsRegular() && err != nil || info.Mode() != mode {
 		t.Errorf("%s has mode %s, want %s; %v", path, info.Mode(), mode, err)
 	}
 }

@@ -51,6 +51,10 @@ func (e *Engine) Info() engine.Info {
 	return engine.Info{Name: "gvisor", Isolation: "sentry", Mode: api.ModeGuestVsock}
 }
 
+// Limits names what holds sandboxes to their memory, processors and processes on this
+// machine, or returns "" where nothing does.
+func (e *Engine) Limits() string { return e.limits.How() }
+
 // Start implements engine.Engine.
 func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger) (engine.Sandbox, error) {
 	l := layoutOf(spec)
@@ -80,7 +84,7 @@ func (e *Engine) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledg
 	if err := s.boot(ctx, arguments(spec, l, group.path != ""), disk); err != nil {
 		return nil, explain(err)
 	}
-	if err := group.settle(spec); err != nil {
+	if err := group.settle(); err != nil {
 		return nil, errors.Join(fmt.Errorf("limits: %w", err), s.Stop(ctx))
 	}
 	return s, nil
@@ -161,6 +165,8 @@ func explain(err error) error {
 	kind := api.Unsupported
 	if cause := api.KindOf(failed.err); cause == api.Timeout || cause == api.Canceled {
 		kind = cause
+	} else if failed.killed() {
+		kind = api.Unavailable // it says nothing about this machine, and is no reason to do without isolation
 	}
 	return &api.Error{Kind: kind, Hint: hint, Err: errors.New(why)}
 }

@@ -1,12 +1,10 @@
 package gvisor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -62,24 +60,4 @@ func attributes(uid int) *syscall.SysProcAttr {
 		Pdeathsig:  syscall.SIGKILL,
 		Setsid:     true, // a Ctrl-C at the terminal is not for it
 	}
-}
-
-// bounded keeps the first 4 KiB of what is written to it: the telling lines of a
-// failed start.
-type bounded struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf = append(b.buf, p[:min(len(p), 4096-len(b.buf))]...)
-	return len(p), nil
-}
-
-func (b *bounded) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(bytes.TrimSpace(b.buf))
 }

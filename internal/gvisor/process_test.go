@@ -8,58 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/testgate"
 )
-
-func TestBoundedKeepsTheHead(t *testing.T) {
-	for name, test := range map[string]struct {
-		writes []string
-		want   string
-	}{
-		"nothing":          {nil, ""},
-		"trimmed":          {[]string{"\n one", " two \n"}, "one two"},
-		"at the limit":     {[]string{strings.Repeat("a", 4096)}, strings.Repeat("a", 4096)},
-		"one byte more":    {[]string{strings.Repeat("a", 4096), "b"}, strings.Repeat("a", 4096)},
-		"cut in the write": {[]string{strings.Repeat("a", 4000), strings.Repeat("b", 1<<20)}, strings.Repeat("a", 4000) + strings.Repeat("b", 96)},
-		"much after it":    {[]string{strings.Repeat("a", 1<<20), "b", "c"}, strings.Repeat("a", 4096)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var b bounded
-			for _, w := range test.writes {
-				if n, err := b.Write([]byte(w)); n != len(w) || err != nil {
-					t.Errorf("Write of %d bytes = %d, %v", len(w), n, err)
-				}
-			}
-			if diff := cmp.Diff(test.want, b.String()); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestBoundedAtTheSameTime(t *testing.T) {
-	var b bounded
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() { // ends after its writes
-			for range 100 {
-				_, _ = b.Write([]byte("xxxxxxxxxx"))
-				_ = b.String()
-			}
-		})
-	}
-	all.Wait()
-	if got := len(b.String()); got != 4096 {
-		t.Errorf("%d bytes are kept", got)
-	}
-}
 
 // requireUserNS tries what every boot does first.
 func requireUserNS(t *testing.T) {

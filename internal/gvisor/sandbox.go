@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/yamux"
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
@@ -41,8 +40,8 @@ type sandbox struct {
 	saving chan struct{} // holds one element while the disk is being saved
 
 	cmd     *exec.Cmd
-	said    bounded // what pyro-runsc printed: nothing unless it failed
-	channel *yamux.Session
+	said    sys.Complaint // what pyro-runsc printed: nothing unless it failed
+	channel *wire.Channel
 	adopted sync.Once
 	family  []sys.Process // Sentry and gofer, valid after adopt
 
@@ -87,7 +86,7 @@ func (s *sandbox) boot(ctx context.Context, args []string, disk *image) error {
 		return err
 	}
 	// Before the fork: run closes it when pyro-runsc ends, at once perhaps.
-	if s.channel, err = yamux.Client(ours, hostConfig()); err != nil {
+	if s.channel, err = wire.NewChannel(ours); err != nil {
 		return errors.Join(err, ours.Close(), guest.Close())
 	}
 	started := make(chan error, 1)
@@ -106,18 +105,6 @@ func (s *sandbox) boot(ctx context.Context, args []string, disk *image) error {
 		return &bootError{step: "hello", said: s.said.String(), code: s.cmd.ProcessState.ExitCode(), disk: s.spec.Disk, err: err}
 	}
 	return nil
-}
-
-// writeTime is how long a guest may not take what we send it. The multiplexer has room
-// for what is announced, so an agent that reads never comes near.
-const writeTime = 30 * time.Second
-
-// hostConfig is our end of the channel. A guest that reads nothing must not hold up
-// whoever wants to talk to it.
-func hostConfig() *yamux.Config {
-	c := wire.MuxConfig()
-	c.ConnectionWriteTimeout = writeTime
-	return c
 }
 
 // run starts pyro-runsc, reports, and lives until everything of the sandbox is
@@ -149,6 +136,11 @@ func (s *sandbox) fork(args []string, guest *os.File, disk *image) error {
 		helperFD: self, controlFD: guest, diskFD: disk.directory(),
 	})
 	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
+	started, err := s.group.receive(s.cmd)
+	if err != nil {
+		return err
+	}
+	defer started()
 	return s.cmd.Start()
 }
 
@@ -192,13 +184,7 @@ func (s *sandbox) watch(p sys.Process) {
 func (s *sandbox) kill() { _ = s.cmd.Process.Kill() }
 
 // Dial implements engine.Sandbox.
-func (s *sandbox) Dial(context.Context) (net.Conn, error) {
-	conn, err := s.channel.Open()
-	if err != nil {
-		return nil, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("the sandbox is gone: %w", err)}
-	}
-	return conn, nil
-}
+func (s *sandbox) Dial(ctx context.Context) (net.Conn, error) { return s.channel.Dial(ctx) }
 
 // Wait implements engine.Sandbox.
 func (s *sandbox) Wait(ctx context.Context) (engine.Exit, error) {
@@ -261,10 +247,8 @@ func (s *sandbox) verdict() engine.Exit {
 		}
 		p.Reap()
 	}
-	code := s.cmd.ProcessState.ExitCode()
-	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		code = 128 + int(status.Signal())
-	}
+	s.group.sweep()
+	code := sys.ExitStatus(s.cmd.ProcessState)
 	switch {
 	case s.asked.Load():
 		return engine.Exit{Code: code}

@@ -66,7 +66,7 @@ func TestConfigThatIsNotUnderstood(t *testing.T) {
 	if _, err := Config(); !errors.Is(err, api.Invalid) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := configure("0123456789ab"); !errors.Is(err, api.Invalid) || !strings.Contains(err.Error(), "PYRO_CAPACITY") {
+	if _, err := configure(t.Context(), "0123456789ab"); !errors.Is(err, api.Invalid) || !strings.Contains(err.Error(), "PYRO_CAPACITY") {
 		t.Errorf("making a workspace: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
-// platform is the only one that pyro runs sandboxes on.
-const platform = "linux-x86_64"
+// platform is this machine in the words of uname(1).
+var platform = "linux-" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
 
 // Doctor looks at this machine, by running a sandbox, and puts right what it was
 // asked to. What it finds wrong is in the answer; an error means that it could not
@@ -47,6 +48,8 @@ type examination struct {
 	dirs    store.Dirs
 	store   *store.Store // nil: the directories cannot be used
 	helpers helpers
+
+	limitedBy string // what holds sandboxes to their memory, processors and processes; "" nothing
 }
 
 func (x *examination) note(checks ...api.DoctorCheck) {

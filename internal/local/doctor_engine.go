@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -28,13 +29,11 @@ type helpers struct {
 	gvisorVersion string
 }
 
-// find fails for one that is missing or is another program.
-func (h *helpers) find(ctx context.Context) error {
+// find fails for one that is missing or is another program. What pyro has unpacked
+// is read, not only looked at.
+func (h *helpers) find(ctx context.Context, cache string) error {
 	var err error
-	if h.agent, err = helper("pyro-agent"); err != nil {
-		return err
-	}
-	if h.runsc, err = helper("pyro-runsc"); err != nil {
+	if h.agent, h.runsc, err = (finder{cache: cache, verify: true}).find(ctx); err != nil {
 		return err
 	}
 	h.gvisorVersion, err = gvisor.New(h.runsc, "").Version(ctx)
@@ -42,7 +41,7 @@ func (h *helpers) find(ctx context.Context) error {
 }
 
 func (x *examination) findHelpers(ctx context.Context) {
-	err := x.helpers.find(ctx)
+	err := x.helpers.find(ctx, x.dirs.Cache)
 	if err == nil {
 		return
 	}
@@ -70,7 +69,7 @@ func (x *examination) tryEngine(ctx context.Context) api.DoctorEngine {
 	found.Available, found.Weakens = true, append(found.Weakens, probe.Weakens...)
 	x.note(
 		x.helpers.compared(), ok("namespaces", "a sandbox got its own"),
-		ok("gvisor", "a sandbox was started and ended; gVisor %s", x.helpers.gvisorVersion), limits(probe.Weakens),
+		ok("gvisor", "a sandbox was started and ended; gVisor %s", x.helpers.gvisorVersion), limits(x.limitedBy, probe.Weakens),
 	)
 	return found
 }
@@ -98,7 +97,9 @@ func (x *examination) trial(ctx context.Context) (_ engine.Probe, err error) {
 	if err != nil {
 		return engine.Probe{}, err
 	}
-	asked := &asking{Engine: gvisor.New(x.helpers.runsc, agentCopies(x.store))}
+	sentry := gvisor.New(x.helpers.runsc, agentCopies(x.store))
+	x.limitedBy = sentry.Limits()
+	asked := &asking{Engine: sentry}
 	defer func() { x.helpers.agentVersion = asked.version }()
 	return engine.Try(ctx, asked, spec, held.Ledger()), nil
 }
@@ -139,13 +140,19 @@ func (h *helpers) compared() api.DoctorCheck {
 	}
 }
 
-// limits says whether memory, processors and processes are held to what was asked.
-func limits(weakens []string) api.DoctorCheck {
+// limits says what holds sandboxes to what was asked: how names it for memory,
+// processors and processes; the rest is gVisor's everywhere. A reason ends in what can
+// be done, which is the next step.
+func limits(how string, weakens []string) api.DoctorCheck {
 	const name = "limits"
 	if len(weakens) == 0 {
-		return ok(name, "memory, processors and processes are limited by a cgroup")
+		return ok(name, "memory, processors and processes by %s; disk, /dev/shm and /run by gVisor", how)
 	}
-	return warn(name, "run pyro as root on a machine with cgroup v1; the disk is limited everywhere", "%s", weakens[0])
+	why, step := weakens[0], "docs/limits.md says what is needed"
+	if i := strings.LastIndex(why, "; "); i >= 0 {
+		why, step = why[:i], why[i+len("; "):]
+	}
+	return warn(name, step, "%s; disk, /dev/shm and /run are limited by gVisor", why)
 }
 
 // hostCompat is the engine without walls. It needs nothing but the agent, and is

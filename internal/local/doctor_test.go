@@ -181,11 +181,17 @@ func TestVersionsAreCompared(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	if c := limits(nil); c.Result != api.CheckOK {
+	if c := limits("cgroup v2 below /a", nil); c.Result != api.CheckOK || c.Reason != "memory, processors and processes by cgroup v2 below /a; disk, /dev/shm and /run by gVisor" {
 		t.Errorf("%+v", c)
 	}
-	if c := limits([]string{"limits are not enforced: no cgroup"}); c.Result != api.CheckWarn || c.Reason != "limits are not enforced: no cgroup" || c.NextStep == nil {
-		t.Errorf("%+v", c)
+	for why, step := range map[string]string{
+		"limits are not enforced: no cgroup":          "docs/limits.md says what is needed",
+		"limits are not enforced: no cgroup; make it": "make it",
+	} {
+		c := limits("", []string{why})
+		if c.Result != api.CheckWarn || c.Reason != "limits are not enforced: no cgroup; disk, /dev/shm and /run are limited by gVisor" || c.NextStep == nil || *c.NextStep != step {
+			t.Errorf("%+v", c)
+		}
 	}
 }
 

@@ -172,7 +172,7 @@ func (r *remains) strays() []leftover {
 			}
 			found = append(found, leftover{
 				what: "directory " + filepath.Join(base, id) + ", whose workspace is gone",
-				free: func() error { return removeIn(base, id) },
+				free: func() error { return store.RemoveTree(base, id) },
 			})
 		}
 	}
@@ -190,7 +190,7 @@ const answerTime = time.Second
 // answers reports whether a supervisor still serves in a run directory, though its
 // records were removed behind its back.
 func answers(run string) bool {
-	conn, err := net.DialTimeout("unix", filepath.Join(run, "control.sock"), answerTime)
+	conn, err := net.DialTimeout("unix", filepath.Join(run, store.ControlSocket), answerTime)
 	if err != nil {
 		return false
 	}
@@ -249,28 +249,6 @@ func usedUIDs() map[int]bool {
 		}
 	}
 	return used
-}
-
-// removeIn removes a directory of ours; a link in it leads nowhere. What is mounted
-// in it is not ours, and keeps it.
-func removeIn(base, name string) error {
-	base, err := filepath.EvalSymlinks(base) // as the kernel names mount points
-	if err != nil {
-		return err
-	}
-	mounts, err := sys.MountsAt(filepath.Join(base, name))
-	if err != nil {
-		return err
-	}
-	if len(mounts) > 0 {
-		return &api.Error{Kind: api.Conflict, Hint: "unmount it first", Err: fmt.Errorf("%s is a mount point", mounts[0])}
-	}
-	root, err := os.OpenRoot(base)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	return root.RemoveAll(name)
 }
 
 // entries lists a directory; one that cannot be read is empty.

@@ -9,18 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pyro-sandbox/pyro/internal/programs"
+	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
-// unfinishedCopy begins the name of a copy that is being made.
-const unfinishedCopy = ".new-"
-
-// copyTime is far more than copying an agent takes.
+// copyTime is far more than copying an agent takes, and than a sandbox to mount one.
 const copyTime = time.Hour
 
 // oldAgents are copies of agents of other builds. While a sandbox of this store runs
-// they are left alone, and else those that a process has mounted: sandboxes of
-// another store use them, too.
+// they are left alone, and else those that a process has mounted, or that were used
+// just now: sandboxes of another store use them, too.
 func (r *remains) oldAgents() []leftover {
 	if n, err := r.store.CountRunning(); err != nil || n > 0 || r.agent == "" {
 		return nil
@@ -41,17 +40,17 @@ func (r *remains) oldAgents() []leftover {
 		}
 		found = append(found, leftover{
 			what: "copy of another build's agent, " + filepath.Join(r.copies, name), isOld: true,
-			free: func() error { return removeIn(r.copies, name) },
+			free: func() error { return store.RemoveTree(r.copies, name) },
 		})
 	}
 	return found
 }
 
 func (r *remains) isOld(name string, info fs.FileInfo) bool {
-	if strings.HasPrefix(name, unfinishedCopy) {
-		return time.Since(info.ModTime()) > copyTime
+	if time.Since(info.ModTime()) <= copyTime {
+		return false
 	}
-	return isCopyName(name) && !sameFile(filepath.Join(r.copies, name, "pyro-agent"), r.agent)
+	return strings.HasPrefix(name, programs.Unfinished) || isCopyName(name) && !sameFile(filepath.Join(r.copies, name, "pyro-agent"), r.agent)
 }
 
 // isCopyName recognizes how the engine names a copy: by size, inode and time.

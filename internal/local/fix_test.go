@@ -156,6 +156,7 @@ func TestFixTouchesNothingElse(t *testing.T) {
 	file := filepath.Join(dirs.Run, "00000000000d") // no directory
 	copied := filepath.Join(r.copies, "1-2-3", "pyro-agent")
 	r.plant(t, foreign, file, copied)
+	r.age(t, "1-2-3")
 	links := map[string]string{ // none of them is a dead workspace's
 		"2013265921": running.Path(), "2013265922": filepath.Join(dirs.State, "workspaces", "not-an-id"),
 		"2013265923": "workspaces/00000000000f", "name": filepath.Join(dirs.State, "workspaces", "00000000000f"),
@@ -203,6 +204,17 @@ func TestFixLeavesALiveSupervisor(t *testing.T) {
 	}
 }
 
+// age makes copies of agents look as if nobody had used them for long.
+func (r *remains) age(t *testing.T, names ...string) {
+	t.Helper()
+	long := time.Now().Add(-2 * copyTime)
+	for _, name := range names {
+		if err := os.Chtimes(filepath.Join(r.copies, name), long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestOldAgents(t *testing.T) {
 	r := yard(t)
 	const mine, used, made = "a-1-1", "a-2-2", ".new-now"
@@ -210,10 +222,8 @@ func TestOldAgents(t *testing.T) {
 		r.plant(t, filepath.Join(r.copies, name, "pyro-agent"))
 	}
 	program755(t, filepath.Join(r.copies, mine, "pyro-agent"), "this build")
-	long := time.Now().Add(-2 * copyTime)
-	if err := os.Chtimes(filepath.Join(r.copies, ".new-then"), long, long); err != nil {
-		t.Fatal(err)
-	}
+	r.plant(t, filepath.Join(r.copies, "c-1-1", "pyro-agent")) // by another store, just now
+	r.age(t, mine, used, "b-1-1", "b-2-2", "b-3-3", "not-a-copy", "x", ".new-then")
 	r.mounted = func() map[string]bool { return map[string]bool{used: true} }
 	if c := r.check(r.find(), nil); c.Result != api.CheckWarn || c.Reason != "copies of other builds' agents in "+r.copies+" (4)" {
 		t.Errorf("%+v", c)
@@ -236,7 +246,7 @@ func TestOldAgents(t *testing.T) {
 	for _, e := range entries(r.copies) {
 		rest = append(rest, e.Name())
 	}
-	if diff := cmp.Diff([]string{made, mine, used, "not-a-copy", "x"}, rest); diff != "" {
+	if diff := cmp.Diff([]string{made, mine, used, "c-1-1", "not-a-copy", "x"}, rest); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -244,6 +254,7 @@ func TestOldAgents(t *testing.T) {
 func TestAFewOldAgentsAreNotWorthAWord(t *testing.T) {
 	r := yard(t)
 	r.plant(t, filepath.Join(r.copies, "b-1-1", "pyro-agent"))
+	r.age(t, "b-1-1")
 	if c := r.check(r.find(), nil); c.Result != api.CheckOK {
 		t.Errorf("%+v", c)
 	}

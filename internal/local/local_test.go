@@ -52,7 +52,7 @@ func TestHelper(t *testing.T) {
 	beside := filepath.Dir(self)
 	t.Run("in the library directory", func(t *testing.T) {
 		want := program755(t, filepath.Join(alone(t), "pyro-agent"), "")
-		if got, err := helper("pyro-agent"); got != want || err != nil {
+		if got, err := (finder{}).program(t.Context(), "pyro-agent"); got != want || err != nil {
 			t.Errorf("%s, %v; want %s", got, err, want)
 		}
 	})
@@ -60,7 +60,7 @@ func TestHelper(t *testing.T) {
 		program755(t, filepath.Join(alone(t), "pyro-agent"), "")
 		want := program755(t, filepath.Join(beside, "pyro-agent"), "")
 		t.Cleanup(func() { _ = os.Remove(want) })
-		if got, err := helper("pyro-agent"); got != want || err != nil {
+		if got, err := (finder{}).program(t.Context(), "pyro-agent"); got != want || err != nil {
 			t.Errorf("%s, %v; want %s", got, err, want)
 		}
 	})
@@ -69,13 +69,25 @@ func TestHelper(t *testing.T) {
 		dir := t.TempDir()
 		program755(t, filepath.Join(dir, "pyro-agent"), "")
 		t.Setenv("PATH", dir)
-		if got, err := helper("pyro-agent"); err == nil {
+		if got, err := (finder{}).program(t.Context(), "pyro-agent"); err == nil {
 			t.Errorf("found %s", got)
+		}
+	})
+	t.Run("where everybody may write", func(t *testing.T) {
+		lib := alone(t)
+		program755(t, filepath.Join(lib, "pyro-agent"), "")
+		for _, open := range []string{filepath.Join(lib, "pyro-agent"), lib} {
+			chmod(t, open, 0o757)
+			_, err := (finder{}).program(t.Context(), "pyro-agent")
+			if !errors.Is(err, api.Denied) || api.HintOf(err) == "" {
+				t.Errorf("%s: got %v", open, err)
+			}
+			chmod(t, open, 0o755)
 		}
 	})
 	t.Run("nowhere", func(t *testing.T) {
 		lib := alone(t)
-		_, err := helper("pyro-agent")
+		_, err := (finder{}).program(t.Context(), "pyro-agent")
 		want := "pyro-agent is not in " + beside + " or " + lib
 		if !errors.Is(err, api.Unsupported) || err.Error() != want || !strings.Contains(api.HintOf(err), "PYRO_LIBDIR") {
 			t.Errorf("%v with hint %q, want %s", err, api.HintOf(err), want)
@@ -84,7 +96,7 @@ func TestHelper(t *testing.T) {
 	t.Run("nowhere, without a library directory", func(t *testing.T) {
 		alone(t)
 		t.Setenv("PYRO_LIBDIR", "")
-		if _, err := helper("pyro-agent"); err == nil || err.Error() != "pyro-agent is not in "+beside {
+		if _, err := (finder{}).program(t.Context(), "pyro-agent"); err == nil || err.Error() != "pyro-agent is not in "+beside {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -96,14 +108,14 @@ func TestHelperByVariable(t *testing.T) {
 	program755(t, filepath.Join(lib, "pyro-runsc"), "")
 	other := program755(t, filepath.Join(t.TempDir(), "my-runsc"), "")
 	t.Setenv("PYRO_RUNSC", other)
-	if got, err := helper("pyro-runsc"); got != other || err != nil {
+	if got, err := (finder{}).program(t.Context(), "pyro-runsc"); got != other || err != nil {
 		t.Errorf("pyro-runsc: %s, %v; want %s", got, err, other)
 	}
-	if got, err := helper("pyro-agent"); got != agent || err != nil {
+	if got, err := (finder{}).program(t.Context(), "pyro-agent"); got != agent || err != nil {
 		t.Errorf("pyro-agent: %s, %v; want %s", got, err, agent)
 	}
 	t.Setenv("PYRO_RUNSC", other+"-none")
-	if got, err := helper("pyro-runsc"); !errors.Is(err, fs.ErrNotExist) {
+	if got, err := (finder{}).program(t.Context(), "pyro-runsc"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s, %v: another one was taken than was asked for", got, err)
 	}
 }
@@ -144,10 +156,10 @@ func TestConfigureChecksTheID(t *testing.T) {
 	for _, name := range []string{"pyro-agent", "pyro-runsc"} {
 		program755(t, filepath.Join(lib, name), "")
 	}
-	if _, err := configure("../../etc"); !errors.Is(err, api.Invalid) {
+	if _, err := configure(t.Context(), "../../etc"); !errors.Is(err, api.Invalid) {
 		t.Errorf("got %v", err)
 	}
-	cfg, err := configure("0123456789ab")
+	cfg, err := configure(t.Context(), "0123456789ab")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,5 +218,12 @@ func TestInheritedIsNoSocket(t *testing.T) {
 	}
 	if _, err := inherited(uintptr(fd)); err == nil {
 		t.Error("no error")
+	}
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -47,7 +47,7 @@ func Supervise(ctx context.Context, args []string) error {
 		return fmt.Errorf("supervise: descriptor %d: %w", clientFD, err)
 	}
 	sys.Umask(publicMask)
-	cfg, err := configure(args[0])
+	cfg, err := configure(ctx, args[0])
 	if err != nil {
 		return errors.Join(err, supervisor.Refuse(client, err))
 	}
@@ -59,7 +59,7 @@ func Supervise(ctx context.Context, args []string) error {
 	return supervisor.Run(ctx, cfg)
 }
 
-func configure(id string) (supervisor.Config, error) {
+func configure(ctx context.Context, id string) (supervisor.Config, error) {
 	if err := api.CheckID(id); err != nil {
 		return supervisor.Config{}, err
 	}
@@ -67,11 +67,7 @@ func configure(id string) (supervisor.Config, error) {
 	if err != nil {
 		return supervisor.Config{}, err
 	}
-	agent, err := helper("pyro-agent")
-	if err != nil {
-		return supervisor.Config{}, err
-	}
-	runsc, err := helper("pyro-runsc")
+	agent, runsc, err := finder{cache: st.Dirs().Cache}.find(ctx)
 	if err != nil {
 		return supervisor.Config{}, err
 	}

@@ -28,6 +28,9 @@ func removeCgroup(ctx context.Context, path, id string) error {
 	if err := checkCgroup(path, id); err != nil {
 		return err
 	}
+	if err := killAll(path); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, killWait, errors.New("its members were killed but do not leave"))
 	defer cancel()
 	for {
@@ -39,7 +42,7 @@ func removeCgroup(ctx context.Context, path, id string) error {
 			return err
 		}
 		// No event tells of a member that has left, in version 1.
-		if !pause(ctx, 2*time.Millisecond) {
+		if !sys.Sleep(ctx, 2*time.Millisecond) {
 			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
 	}
@@ -49,17 +52,54 @@ func removeCgroup(ctx context.Context, path, id string) error {
 	return nil
 }
 
-// checkCgroup refuses what is not below a directory "pyro" of a hierarchy, in one
-// that carries the workspace's id.
+// checkCgroup refuses what is not below a directory "pyro" of a hierarchy, wherever in
+// it, and there in one that is named by the workspace's id.
 func checkCgroup(path, id string) error {
 	parts := strings.Split(strings.TrimPrefix(path, cgroupRoot+"/"), "/")
 	i := slices.Index(parts, cgroupParent)
-	ours := func(part string) bool { return strings.Contains(part, id) }
-	if !strings.HasPrefix(path, cgroupRoot+"/") || i < 0 || !slices.ContainsFunc(parts[i+1:], ours) {
+	if !strings.HasPrefix(path, cgroupRoot+"/") || i < 0 || !slices.Contains(parts[i+1:], id) {
 		return fmt.Errorf("it is not of this workspace below a %s of %s and was left alone", cgroupParent, cgroupRoot)
 	}
 	return nil
 }
+
+// killAll has the kernel kill whatever is in a cgroup and below it at once, also what is
+// being started there: cgroup.kill, in version 2 from Linux 5.14. Elsewhere it does
+// nothing, and leaves it to killMembers.
+func killAll(path string) error {
+	kill, err := os.OpenFile(filepath.Join(path, "cgroup.kill"), os.O_WRONLY, 0)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = kill.Close() }()
+	if err := refuseOwn(path); err != nil {
+		return err
+	}
+	_, err = kill.WriteString("1")
+	if sys.IsNoDevice(err) {
+		return nil // it is gone
+	}
+	return err
+}
+
+// refuseOwn fails where this process is in a cgroup or below it.
+func refuseOwn(path string) error {
+	return filepath.WalkDir(path, func(dir string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || sys.IsNoDevice(err) {
+			return nil
+		}
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		pids, err := members(dir)
+		if err == nil && slices.Contains(pids, os.Getpid()) {
+			return errOwn
+		}
+		return err
+	})
+}
+
+var errOwn = errors.New("this process runs in it itself")
 
 // removeCgroups makes one attempt at the cgroup and those below it, from the leaves.
 func removeCgroups(ctx context.Context, path string) error {
@@ -96,7 +136,7 @@ func killMembers(ctx context.Context, path string) error {
 		return err
 	}
 	if slices.Contains(pids, os.Getpid()) {
-		return errors.New("this process runs in it itself")
+		return errOwn
 	}
 	var killed []sys.Process
 	for _, pid := range pids {
@@ -147,16 +187,4 @@ func members(path string) ([]int, error) {
 		}
 	}
 	return pids, nil
-}
-
-// pause returns true after d, and false when ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

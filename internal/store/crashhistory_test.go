@@ -106,7 +106,7 @@ func (h *history) acquire(id string) {
 }
 
 func (h *history) remove(id string) {
-	h.do("bury", func() error { return h.held[id].WriteHistory([]byte(`{"id":"` + id + `"}`)) })
+	h.do("bury", func() error { return h.held[id].WriteEpitaph([]byte(`{"id":"` + id + `"}`)) })
 	h.do("remove", func() error {
 		delete(h.now, id)
 		return h.held[id].Remove(h.t.Context())

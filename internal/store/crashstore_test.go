@@ -176,7 +176,7 @@ func (t tree) swept(s *Store, found, left []string) tree {
 	gone := []string{s.trash() + "/"}
 	for _, id := range found {
 		if !slices.Contains(left, id) {
-			gone = append(gone, s.path(id)+"/")
+			gone = append(gone, s.Path(id)+"/")
 		}
 	}
 	maps.DeleteFunc(rest, func(path string, _ []byte) bool {
@@ -193,7 +193,7 @@ func checkFound(s *Store, id string, before, after world) error {
 		return errors.New("it was removed, or never made")
 	}
 	record, err := s.Read(id)
-	entries, wrong := readLedger(filepath.Join(s.path(id), ledgerName))
+	entries, wrong := readLedger(filepath.Join(s.Path(id), ledgerName))
 	if id == ephemeral {
 		return nil // it is swept; its removal waits for no disk, so it may be back
 	}
@@ -227,7 +227,7 @@ func checkSweep(t *testing.T, s *Store, before, after world) (left []string, err
 		return nil, err
 	}
 	for id := range before {
-		_, _ = s.History(id) // it may be anything, or nothing
+		_, _ = s.Epitaph(id) // it may be anything, or nothing
 	}
 	for _, id := range left {
 		record, err := s.Read(id)

@@ -28,6 +28,12 @@ type Dirs struct {
 	UIDs string
 }
 
+// The sockets of a running workspace, in its run directory.
+const (
+	ControlSocket = "control.sock"
+	AgentSocket   = "agent.sock"
+)
+
 // maxSocketPath leaves some room below the 107 bytes of sockaddr_un, see unix(7).
 const maxSocketPath = 100
 

@@ -36,7 +36,7 @@ func (osDisk) Open(path string, flag int) (file, error) {
 
 func (osDisk) Mkdir(path string) error { return os.Mkdir(path, 0o700) }
 
-func (osDisk) RemoveTree(base, name string) error { return removeTree(base, name) }
+func (osDisk) RemoveTree(base, name string) error { return RemoveTree(base, name) }
 
 func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
 

@@ -17,6 +17,6 @@
 //	workspaces/ID/record.json   {"layout", "sha256", "record"}, at most 1 MiB
 //	workspaces/ID/ledger.jsonl  what was acquired, a line each, written before
 //	workspaces/ID/boot          in one-shot workspaces: the boot they cannot outlive
-//	gone/ID                     one line of history, for a day
+//	gone/ID                     one line about a removed workspace, for a day
 //	trash/ID-RANDOM             on its way in or out; never looked into
 package store

@@ -17,46 +17,46 @@ import (
 )
 
 const (
-	historyAge = 24 * time.Hour
-	maxHistory = 64 << 10 // bytes
+	epitaphAge = 24 * time.Hour
+	maxEpitaph = 64 << 10 // bytes
 
 	sweptPrefix = "swept-"
 )
 
-// WriteHistory leaves one line of JSON that is found under the workspace's id for a
+// WriteEpitaph leaves one line of JSON that is found under the workspace's id for a
 // day after it was removed. It is written before Remove; where it fails, as on a
 // full disk, the removal need not.
-func (w *Workspace) WriteHistory(line []byte) error {
+func (w *Workspace) WriteEpitaph(line []byte) error {
 	line = append(bytes.TrimSpace(line), '\n')
-	if bytes.IndexByte(line, '\n') != len(line)-1 || len(line) > maxHistory {
-		return &api.Error{Kind: api.Internal, Op: "write history", ID: w.id, Err: fmt.Errorf("%d bytes that are not one line of at most %d", len(line), maxHistory)}
+	if bytes.IndexByte(line, '\n') != len(line)-1 || len(line) > maxEpitaph {
+		return &api.Error{Kind: api.Internal, Op: "write epitaph", ID: w.id, Err: fmt.Errorf("%d bytes that are not one line of at most %d", len(line), maxEpitaph)}
 	}
 	// Nobody needs it after a power cut badly enough to wait for the disk.
 	path := filepath.Join(w.store.goneDir(), w.id)
-	return sys.Explain("write history of "+w.id, replace(w.store.disk, path, line, processDeath))
+	return sys.Explain("write epitaph of "+w.id, replace(w.store.disk, path, line, processDeath))
 }
 
-// History returns the line that was left for a removed workspace, without its line
+// Epitaph returns the line that was left for a removed workspace, without its line
 // break. It is api.NotFound when there is none, or when it is older than a day.
-func (s *Store) History(id string) ([]byte, error) {
+func (s *Store) Epitaph(id string) ([]byte, error) {
 	if err := api.CheckID(id); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(s.goneDir(), id)
 	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && time.Since(info.ModTime()) > historyAge {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && time.Since(info.ModTime()) > epitaphAge {
 		return nil, notFound(id)
 	}
-	line, err := readBounded(path, maxHistory)
+	line, err := readBounded(path, maxEpitaph)
 	if err != nil {
-		return nil, sys.Explain("read history of "+id, err)
+		return nil, sys.Explain("read epitaph of "+id, err)
 	}
 	return bytes.TrimSpace(line), nil
 }
 
 // Sweep removes what nobody needs and nobody holds: workspaces whose maker was
 // killed before it wrote a record, one-shot workspaces of an earlier boot, what a
-// killed Remove left in the trash, and history that is older than a day. Stopped
+// killed Remove left in the trash, and epitaphs that are older than a day. Stopped
 // and broken workspaces stay. The errors of single ones are joined; it can run in
 // many processes at once.
 func (s *Store) Sweep(ctx context.Context) error {
@@ -65,7 +65,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 	for _, id := range ids {
 		errs = append(errs, s.sweepWorkspace(ctx, id))
 	}
-	errs = append(errs, s.sweepTrash(), s.sweepHistory())
+	errs = append(errs, s.sweepTrash(), s.sweepEpitaphs())
 	return errors.Join(errs...)
 }
 
@@ -90,10 +90,10 @@ func (s *Store) sweepWorkspace(ctx context.Context, id string) error {
 // isLeftover reports whether a workspace, provided that nobody holds it, has no
 // record or is a one-shot one from before a reboot.
 func (s *Store) isLeftover(id string) bool {
-	if _, err := os.Lstat(filepath.Join(s.path(id), recordName)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(s.Path(id), recordName)); errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	made, err := readBounded(filepath.Join(s.path(id), bootName), 128)
+	made, err := readBounded(filepath.Join(s.Path(id), bootName), 128)
 	if err != nil {
 		return false
 	}
@@ -132,12 +132,12 @@ func (s *Store) sweepEntry(name string) error {
 	return s.disk.RemoveTree(s.trash(), name)
 }
 
-func (s *Store) sweepHistory() error {
+func (s *Store) sweepEpitaphs() error {
 	entries, err := os.ReadDir(s.goneDir())
 	errs := []error{err}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || time.Since(info.ModTime()) <= historyAge {
+		if err != nil || time.Since(info.ModTime()) <= epitaphAge {
 			continue
 		}
 		err = os.Remove(filepath.Join(s.goneDir(), e.Name()))

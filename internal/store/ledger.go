@@ -117,14 +117,15 @@ func (l *Ledger) acquire(r Resource) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
-	if l.size += len(line); l.size > maxLedger {
-		return fmt.Errorf("%s would have %d bytes, allowed are %d", ledgerName, l.size, maxLedger)
+	size := l.size + len(line)
+	if size > maxLedger {
+		return fmt.Errorf("%s would have %d bytes, allowed are %d", ledgerName, size, maxLedger)
 	}
 	l.open = false // a write that fails may have left half a line
 	if err := write(l.disk, l.path, os.O_APPEND, line, survive); err != nil {
 		return err
 	}
-	l.open = true
+	l.open, l.size = true, size
 	return nil
 }
 

@@ -146,33 +146,33 @@ func TestVolatile(t *testing.T) {
 	_ = again.Unlock()
 }
 
-func TestHistory(t *testing.T) {
+func TestEpitaph(t *testing.T) {
 	s := newStore(t)
 	w := create(t, s, testID)
-	for _, bad := range []string{"a\nb", strings.Repeat("x", maxHistory)} {
-		if err := w.WriteHistory([]byte(bad)); err == nil {
-			t.Errorf("WriteHistory took %d bytes", len(bad))
+	for _, bad := range []string{"a\nb", strings.Repeat("x", maxEpitaph)} {
+		if err := w.WriteEpitaph([]byte(bad)); err == nil {
+			t.Errorf("WriteEpitaph took %d bytes", len(bad))
 		}
 	}
-	if _, err := s.History(testID); api.KindOf(err) != api.NotFound {
-		t.Fatalf("History = %v, want NotFound", err)
+	if _, err := s.Epitaph(testID); api.KindOf(err) != api.NotFound {
+		t.Fatalf("Epitaph = %v, want NotFound", err)
 	}
-	if err := errors.Join(w.WriteHistory([]byte(`{"expired":true}`)), w.Remove(t.Context())); err != nil {
+	if err := errors.Join(w.WriteEpitaph([]byte(`{"expired":true}`)), w.Remove(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.History(testID); err != nil || string(got) != `{"expired":true}` {
-		t.Fatalf("History = %s, %v", got, err)
+	if got, err := s.Epitaph(testID); err != nil || string(got) != `{"expired":true}` {
+		t.Fatalf("Epitaph = %s, %v", got, err)
 	}
 	path := filepath.Join(s.goneDir(), testID)
-	old := time.Now().Add(-historyAge - time.Minute)
+	old := time.Now().Add(-epitaphAge - time.Minute)
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.History(testID); api.KindOf(err) != api.NotFound {
-		t.Fatalf("History of the day before = %v, want NotFound", err)
+	if _, err := s.Epitaph(testID); api.KindOf(err) != api.NotFound {
+		t.Fatalf("Epitaph of the day before = %v, want NotFound", err)
 	}
 	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestSweep(t *testing.T) {
 		}
 		_ = w.Unlock()
 	}
-	mustWrite(t, filepath.Join(s.path(broken), recordName), "")
+	mustWrite(t, filepath.Join(s.Path(broken), recordName), "")
 	for _, id := range []string{run, oldRun} {
 		w, err := s.CreateVolatile(id)
 		if err != nil {
@@ -202,7 +202,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustWrite(t, filepath.Join(s.path(oldRun), bootName), "another boot")
+	mustWrite(t, filepath.Join(s.Path(oldRun), bootName), "another boot")
 	if err := os.MkdirAll(filepath.Join(s.trash(), "x-Y", "deep"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,21 +54,13 @@ func (w *Workspace) Reap(ctx context.Context) error {
 	}
 	fault.Hit("reap-freed")
 	if err := errors.Join(errs...); err != nil {
-		return &api.Error{Kind: api.Internal, Op: "free what is left of workspace", ID: w.id, Hint: hintOr(err, "try again; what is named there still holds it"), Err: err}
+		return &api.Error{Kind: api.Internal, Op: "free what is left of workspace", ID: w.id, Hint: cmp.Or(api.HintOf(err), "try again; what is named there still holds it"), Err: err}
 	}
 	if err := w.ledger.forget(); err != nil {
 		return sys.Explain("empty the ledger of "+w.id, err)
 	}
 	fault.Hit("reap-forgotten")
 	return nil
-}
-
-func hintOr(err error, otherwise string) string {
-	var e *api.Error
-	if errors.As(err, &e) && e.Hint != "" {
-		return e.Hint
-	}
-	return otherwise
 }
 
 // unlisted are resources whose place follows from the workspace's id, so that they
@@ -128,7 +121,7 @@ func (w *Workspace) freePath(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := removeTree(base, name); err != nil {
+	if err := RemoveTree(base, name); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); err == nil {

@@ -143,7 +143,7 @@ func TestReapRefusesForeignPaths(t *testing.T) {
 	for name, r := range map[string]Resource{
 		"directory outside":     {Kind: KindDir, Path: filepath.Dir(outside)},
 		"file outside":          {Kind: KindFile, Path: outside},
-		"another workspace":     {Kind: KindDir, Path: s.path(other)},
+		"another workspace":     {Kind: KindDir, Path: s.Path(other)},
 		"all workspaces":        {Kind: KindDir, Path: s.workspaces()},
 		"the workspace":         {Kind: KindDir, Path: w.Path()},
 		"its lock":              {Kind: KindFile, Path: s.lockOf(testID)},
@@ -154,6 +154,9 @@ func TestReapRefusesForeignPaths(t *testing.T) {
 		"cgroup of nobody":      {Kind: KindCgroup, Path: cgroupRoot + "/memory"},
 		"cgroup of another":     {Kind: KindCgroup, Path: cgroupRoot + "/memory/pyro/" + other},
 		"cgroup not below pyro": {Kind: KindCgroup, Path: cgroupRoot + "/memory/" + testID},
+		"cgroup of a like name": {Kind: KindCgroup, Path: cgroupRoot + "/pyro/" + testID + "x"},
+		"cgroup of all":         {Kind: KindCgroup, Path: cgroupRoot + "/user.slice/run.scope/pyro"},
+		"cgroup above pyro":     {Kind: KindCgroup, Path: cgroupRoot + "/" + testID + "/pyro"},
 		"cgroup elsewhere":      {Kind: KindCgroup, Path: filepath.Dir(outside) + "/pyro/" + testID},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +169,7 @@ func TestReapRefusesForeignPaths(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), r.Path) || !strings.Contains(err.Error(), "left alone") {
 				t.Fatalf("Remove = %v, want it to name %s", err, r.Path)
 			}
-			for _, path := range []string{outside, w.Path(), s.lockOf(testID), w.ledger.path, s.path(other)} {
+			for _, path := range []string{outside, w.Path(), s.lockOf(testID), w.ledger.path, s.Path(other)} {
 				checkThere(t, path)
 			}
 		})
@@ -315,4 +318,40 @@ func TestAllocateUID(t *testing.T) {
 	if _, err := create(t, s, testID).AllocateUID(); !errors.Is(err, api.Unsupported) {
 		t.Fatalf("AllocateUID without a directory = %v, want Unsupported", err)
 	}
+}
+
+func TestReapWithTheKernelsOwnKill(t *testing.T) {
+	dir := shortTemp(t)
+	group := filepath.Join(dir, "group")
+	mustMkdir := func(path string) {
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustMkdir(filepath.Join(group, "inner"))
+	t.Run("is none in version 1 and before Linux 5.14", func(t *testing.T) {
+		if err := killAll(group); err != nil {
+			t.Error(err)
+		}
+	})
+	mustWrite(t, filepath.Join(group, "cgroup.kill"), "")
+	mustWrite(t, filepath.Join(group, "cgroup.procs"), "1\n")
+	t.Run("is asked", func(t *testing.T) {
+		if err := killAll(group); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(group, "cgroup.kill")); err != nil || string(got) != "1" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+	t.Run("is not asked by one who would die of it", func(t *testing.T) {
+		mustWrite(t, filepath.Join(group, "cgroup.kill"), "")
+		mustWrite(t, filepath.Join(group, "inner", "cgroup.procs"), strconv.Itoa(os.Getpid())+"\n")
+		if err := killAll(group); !errors.Is(err, errOwn) {
+			t.Errorf("got %v", err)
+		}
+		if got, err := os.ReadFile(filepath.Join(group, "cgroup.kill")); err != nil || len(got) > 0 {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 }

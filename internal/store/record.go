@@ -123,7 +123,7 @@ func (s *Store) Read(id string) ([]byte, error) {
 	if err := api.CheckID(id); err != nil {
 		return nil, err
 	}
-	data, err := readBounded(filepath.Join(s.path(id), recordName), maxRecord)
+	data, err := readBounded(filepath.Join(s.Path(id), recordName), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notFound(id)
 	}
@@ -176,7 +176,8 @@ func (w *Workspace) WriteRecord(payload []byte) error {
 	return sys.Explain("write record "+w.id, replace(w.store.disk, filepath.Join(w.Path(), recordName), data, w.survive))
 }
 
-// replace gives a file new contents: all of them or none.
+// replace gives a file new contents: all of them or none. After an error nothing of
+// the new ones is left, such as on a full disk, where the room is wanted.
 func replace(d disk, path string, data []byte, survive durability) error {
 	tmp := path + ".tmp" // one writer: the lock's holder
 	fault.Hit("record-before-write")
@@ -184,6 +185,9 @@ func replace(d disk, path string, data []byte, survive durability) error {
 		return err
 	}
 	if err := write(d, tmp, os.O_TRUNC, data, survive); err != nil {
+		if info, statErr := os.Lstat(tmp); statErr == nil && info.Mode().IsRegular() { // anything else is not ours
+			_ = os.Remove(tmp) // or it is overwritten, or swept
+		}
 		return err
 	}
 	fault.Hit("record-before-rename")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 func TestRecord(t *testing.T) {
@@ -36,6 +37,33 @@ func TestRecord(t *testing.T) {
 		t.Fatalf("record.json = %s", data)
 	}
 	checkGone(t, filepath.Join(w.Path(), "record.json.tmp"))
+}
+
+// fullDisk makes files and takes no bytes.
+type fullDisk struct{ osDisk }
+
+func (d fullDisk) Open(path string, flag int) (file, error) {
+	f, err := d.osDisk.Open(path, flag)
+	return fullFile{f}, err
+}
+
+type fullFile struct{ file }
+
+func (fullFile) Write([]byte) (int, error) { return 0, sys.ErrNoSpace }
+
+// What could not be written is not left there half: neither beside a record nor, where
+// nobody would look for it, beside what is known of those that are gone.
+func TestFullDiskIsLeftAsItWas(t *testing.T) {
+	s := newStore(t)
+	w := create(t, s, testID)
+	s.disk = fullDisk{}
+	for name, write := range map[string]func([]byte) error{"record": w.WriteRecord, "epitaph": w.WriteEpitaph} {
+		if err := write([]byte("{}")); !sys.IsNoSpace(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	checkGone(t, filepath.Join(w.Path(), "record.json.tmp"))
+	checkGone(t, filepath.Join(s.goneDir(), testID+".tmp"))
 }
 
 func TestRecordOfNoWorkspace(t *testing.T) {

@@ -26,14 +26,14 @@ type Store struct {
 // a refusal is api.Denied, a run directory too long for sockets api.Invalid.
 func Open(dirs Dirs) (*Store, error) {
 	s := &Store{dirs: dirs, disk: osDisk{}, boot: sys.BootID}
-	if path := s.RunDir("000000000000") + "/control.sock"; len(path) > maxSocketPath {
+	if path := filepath.Join(s.RunDir("000000000000"), ControlSocket); len(path) > maxSocketPath {
 		return nil, &api.Error{
 			Kind: api.Invalid, Op: "open state", Hint: "set PYRO_RUN_DIR to a shorter directory",
 			Err: fmt.Errorf("socket path %s has %d bytes, allowed are %d", path, len(path), maxSocketPath),
 		}
 	}
 	for _, d := range s.layout() {
-		if err := makeDir(d.path, d.mode); err != nil {
+		if err := MakeDir(d.path, d.mode); err != nil {
 			return nil, err
 		}
 	}
@@ -45,21 +45,24 @@ type dirMode struct {
 	mode fs.FileMode
 }
 
-// layout lists the directories that Open makes, parents first. Processes of a
-// sandbox run as users of their own where root starts them and have to pass
-// through run and sandbox directories, but not to list them.
-func (s *Store) layout() []dirMode {
-	shared := fs.FileMode(0o700)
+// sharedMode is that of directories which processes of a sandbox have to pass, but not
+// to list: where root starts them they run as users of their own.
+func sharedMode() fs.FileMode {
 	if os.Geteuid() == 0 {
-		shared = 0o711
+		return 0o711
 	}
+	return 0o700
+}
+
+// layout lists the directories that Open makes, parents first.
+func (s *Store) layout() []dirMode {
 	list := []dirMode{
 		{s.dirs.State, 0o700},
 		{s.workspaces(), 0o700},
 		{s.trash(), 0o700},
 		{s.goneDir(), 0o700},
-		{filepath.Dir(s.dirs.Run), shared},
-		{s.dirs.Run, shared},
+		{filepath.Dir(s.dirs.Run), sharedMode()},
+		{s.dirs.Run, sharedMode()},
 	}
 	if s.dirs.Sandbox != "" {
 		list = append(list, dirMode{filepath.Dir(s.dirs.Sandbox), 0o711}, dirMode{s.dirs.Sandbox, 0o711})
@@ -70,30 +73,30 @@ func (s *Store) layout() []dirMode {
 	return list
 }
 
-// makeDir makes a directory with this mode, whatever the umask, or takes an existing
-// one that only we can change. That one's mode is narrowed where it is to be
-// private, and widened where sandboxes have to pass.
-func makeDir(path string, mode fs.FileMode) error {
+// MakeDir makes a directory with this mode, whatever the umask, or takes an existing
+// one that only we can change, else it is api.Denied. That one's mode is narrowed
+// where it is to be private, and widened where sandboxes have to pass.
+func MakeDir(path string, mode fs.FileMode) error {
 	if err := makeParents(filepath.Dir(path)); err != nil {
-		return sys.Explain("open state", err)
+		return sys.Explain("make directory", err)
 	}
 	if err := checkParents(filepath.Dir(path)); err != nil {
 		return err
 	}
 	switch err := os.Mkdir(path, mode); {
 	case err == nil:
-		return sys.Explain("open state", os.Chmod(path, mode))
+		return sys.Explain("make directory", os.Chmod(path, mode))
 	case !errors.Is(err, fs.ErrExist):
-		return sys.Explain("open state", err)
+		return sys.Explain("make directory", err)
 	}
 	info, err := os.Lstat(path)
 	if err != nil {
-		return sys.Explain("open state", err)
+		return sys.Explain("make directory", err)
 	}
 	perm := info.Mode().Perm()
 	if !info.IsDir() || sys.Owner(info) != os.Geteuid() || perm&0o022 != 0 {
 		return &api.Error{
-			Kind: api.Denied, Op: "open state",
+			Kind: api.Denied, Op: "make directory",
 			Hint: fmt.Sprintf("it must be a directory of uid %d that nobody else may write to: remove it, or choose another", os.Geteuid()),
 			Err:  fmt.Errorf("unsafe owner or mode on %s: %v of uid %d", path, info.Mode(), sys.Owner(info)),
 		}
@@ -104,7 +107,7 @@ func makeDir(path string, mode fs.FileMode) error {
 	if perm == mode {
 		return nil
 	}
-	return sys.Explain("open state", os.Chmod(path, mode))
+	return sys.Explain("make directory", os.Chmod(path, mode))
 }
 
 // checkParents refuses a place of which somebody else could take away what is ours
@@ -115,12 +118,12 @@ func checkParents(path string) error {
 	for dir := path; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
-			return sys.Explain("open state", err)
+			return sys.Explain("make directory", err)
 		}
 		owner, open := sys.Owner(info), info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
 		if open || owner != 0 && owner != os.Geteuid() {
 			return &api.Error{
-				Kind: api.Denied, Op: "open state", Hint: "choose another place: PYRO_STATE_DIR, PYRO_RUN_DIR",
+				Kind: api.Denied, Op: "make directory", Hint: "choose another place: PYRO_STATE_DIR, PYRO_RUN_DIR, PYRO_CACHE_DIR",
 				Err: fmt.Errorf("unsafe owner or mode on %s above it: %v of uid %d", dir, info.Mode(), owner),
 			}
 		}
@@ -158,20 +161,19 @@ func (s *Store) RunDir(id string) string { return filepath.Join(s.dirs.Run, id) 
 // makes it and enters it in the ledger; the parent exists.
 func (s *Store) SandboxDir(id string) string {
 	if s.dirs.Sandbox == "" {
-		return filepath.Join(s.path(id), "disk")
+		return filepath.Join(s.Path(id), "disk")
 	}
 	return filepath.Join(s.dirs.Sandbox, id)
 }
 
 // Path is the directory of a workspace in the state. Readers find there what its
 // supervisor keeps for them; nobody else writes to it.
-func (s *Store) Path(id string) string { return s.path(id) }
+func (s *Store) Path(id string) string { return filepath.Join(s.workspaces(), id) }
 
 func (s *Store) workspaces() string      { return filepath.Join(s.dirs.State, "workspaces") }
 func (s *Store) trash() string           { return filepath.Join(s.dirs.State, "trash") }
 func (s *Store) goneDir() string         { return filepath.Join(s.dirs.State, "gone") }
-func (s *Store) path(id string) string   { return filepath.Join(s.workspaces(), id) }
-func (s *Store) lockOf(id string) string { return filepath.Join(s.path(id), lockName) }
+func (s *Store) lockOf(id string) string { return filepath.Join(s.Path(id), lockName) }
 
 // IDs lists all workspaces in order: running, stopped, broken, and those still
 // being made, for which Read says api.NotFound.
@@ -200,7 +202,7 @@ func (s *Store) Running(id string) (bool, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return held, err
 	}
-	if _, err := os.Lstat(s.path(id)); err == nil {
+	if _, err := os.Lstat(s.Path(id)); err == nil {
 		return false, nil // its lock was deleted; nobody can be seen to hold it
 	}
 	return false, notFound(id)

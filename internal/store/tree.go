@@ -7,13 +7,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
-// removeTree removes base/name and all below it. It never leaves base, whatever
+// RemoveTree removes base/name and all below it. It never leaves base, whatever
 // symbolic links a sandbox made, and refuses a tree with something mounted in it,
-// whose contents are not ours. A name that does not exist is removed.
-func removeTree(base, name string) error {
+// whose contents are not ours: api.Conflict. A name that does not exist is removed.
+func RemoveTree(base, name string) error {
 	base, err := filepath.EvalSymlinks(base) // as the kernel names mount points
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -27,7 +28,7 @@ func removeTree(base, name string) error {
 		return err
 	}
 	if len(mounts) > 0 {
-		return fmt.Errorf("%s is a mount point: unmount it first", mounts[0])
+		return &api.Error{Kind: api.Conflict, Hint: "unmount it first", Err: fmt.Errorf("%s is a mount point", mounts[0])}
 	}
 	root, err := os.OpenRoot(base)
 	if err != nil {

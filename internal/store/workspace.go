@@ -33,7 +33,7 @@ type Workspace struct {
 func (s *Store) held(id string, lock *sys.Lock, survive durability) *Workspace {
 	return &Workspace{
 		store: s, id: id, lock: lock, survive: survive,
-		ledger: &Ledger{disk: s.disk, path: filepath.Join(s.path(id), ledgerName), survive: survive, boot: s.boot},
+		ledger: &Ledger{disk: s.disk, path: filepath.Join(s.Path(id), ledgerName), survive: survive, boot: s.boot},
 	}
 }
 
@@ -85,7 +85,7 @@ func (s *Store) stage(id string, survive durability) (_ *sys.Lock, err error) {
 		return nil, err
 	}
 	fault.Hit("create-locked")
-	switch err := s.disk.Rename(dir, s.path(id)); {
+	switch err := s.disk.Rename(dir, s.Path(id)); {
 	case sys.IsNotEmpty(err):
 		return nil, &api.Error{Kind: api.Exists, Err: fmt.Errorf("workspace %s exists", id)}
 	case err != nil:
@@ -164,7 +164,7 @@ func (s *Store) tryLock(id string) (*sys.Lock, error) {
 }
 
 func (s *Store) isVolatile(id string) bool {
-	_, err := os.Lstat(filepath.Join(s.path(id), bootName))
+	_, err := os.Lstat(filepath.Join(s.Path(id), bootName))
 	return err == nil
 }
 
@@ -172,7 +172,7 @@ func (s *Store) isVolatile(id string) bool {
 func (w *Workspace) ID() string { return w.id }
 
 // Path returns the workspace's directory in the state.
-func (w *Workspace) Path() string { return w.store.path(w.id) }
+func (w *Workspace) Path() string { return w.store.Path(w.id) }
 
 // Ledger returns where resources are entered before they are acquired.
 func (w *Workspace) Ledger() *Ledger { return w.ledger }
@@ -184,12 +184,8 @@ func (w *Workspace) MakeRunDir() (string, error) {
 	if err := w.ledger.Acquire(Resource{Kind: KindDir, Path: dir}); err != nil {
 		return "", err
 	}
-	mode := fs.FileMode(0o700)
-	if os.Geteuid() == 0 {
-		mode = 0o711 // the sandbox's own user passes through
-	}
 	fault.Hit("run-dir-before")
-	if err := makeDir(dir, mode); err != nil {
+	if err := MakeDir(dir, sharedMode()); err != nil {
 		return "", err
 	}
 	fault.Hit("run-dir-after")
@@ -230,6 +226,7 @@ func (w *Workspace) discard() error {
 			return err
 		}
 	}
+	overwriteSecrets(w.trash)
 	if err := w.store.disk.RemoveTree(w.store.trash(), filepath.Base(w.trash)); err != nil {
 		return err
 	}

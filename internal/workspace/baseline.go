@@ -45,9 +45,6 @@ const (
 	manifestName = "manifest.jsonl"
 )
 
-// seedLimits bound what is put into a workspace. Its disk bounds it more tightly.
-var seedLimits = archive.Limits{Entries: 5_000_000, Bytes: 1 << 40}
-
 // BaselineArchive opens the archive of a workspace's baseline.
 func BaselineArchive(workspace string) (*os.File, error) {
 	dir := filepath.Join(workspace, baselineName)
@@ -169,7 +166,7 @@ func writeManifest(ctx context.Context, r io.Reader, w io.Writer) indexed {
 	sum := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 256<<10)
 	lines := json.NewEncoder(out)
-	counts, err := archive.Index(ctx, r, seedLimits, func(e archive.Entry) error {
+	counts, err := archive.Index(ctx, r, archive.TreeLimits, func(e archive.Entry) error {
 		return lines.Encode(manifestEntry(e))
 	})
 	return indexed{digest: hexOf(sum, out), counts: counts, err: err}

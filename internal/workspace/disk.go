@@ -162,40 +162,41 @@ func (e ending) Read(p []byte) (int, error) {
 }
 
 // Present refuses an image of which a file is missing, superfluous or not as long as
-// it was. It takes no time; Verify reads everything.
-func (d *SavedDisk) Present(workspace, id string) error {
+// it was. It takes no time; Verify reads everything. back is the hint of the refusal,
+// see Record.WayBack.
+func (d *SavedDisk) Present(workspace, back string) error {
 	var entries []os.DirEntry
 	err := cmp.Or(isDir(filepath.Join(workspace, savedName)), isDir(d.Dir(workspace)))
 	if err == nil {
 		entries, err = os.ReadDir(d.Dir(workspace))
 	}
 	if err != nil {
-		return d.damaged(id, err)
+		return damaged(back, err)
 	}
 	if len(entries) != len(d.Files) {
-		return d.damaged(id, fmt.Errorf("it has %d files, and had %d", len(entries), len(d.Files)))
+		return damaged(back, fmt.Errorf("it has %d files, and had %d", len(entries), len(d.Files)))
 	}
 	for _, e := range entries {
 		want, known := d.Files[e.Name()]
 		info, err := e.Info()
 		switch {
 		case err != nil:
-			return d.damaged(id, err)
+			return damaged(back, err)
 		case !known || !info.Mode().IsRegular():
-			return d.damaged(id, fmt.Errorf("%s is not one of its files", e.Name()))
+			return damaged(back, fmt.Errorf("%s is not one of its files", e.Name()))
 		case info.Size() != want.Size:
-			return d.damaged(id, fmt.Errorf("%s has %d bytes, and had %d", e.Name(), info.Size(), want.Size))
+			return damaged(back, fmt.Errorf("%s has %d bytes, and had %d", e.Name(), info.Size(), want.Size))
 		}
 	}
 	return nil
 }
 
 // Verify reads the whole image and refuses one that is not as it was saved.
-func (d *SavedDisk) Verify(ctx context.Context, workspace, id string) error {
+func (d *SavedDisk) Verify(ctx context.Context, workspace, back string) error {
 	for name, want := range d.Files {
 		f, err := openRegular(filepath.Join(d.Dir(workspace), name))
 		if err != nil {
-			return d.damaged(id, err)
+			return damaged(back, err)
 		}
 		got, err := digest(ctx, io.LimitReader(f, want.Size+1))
 		_ = f.Close()
@@ -206,31 +207,33 @@ func (d *SavedDisk) Verify(ctx context.Context, workspace, id string) error {
 			err = fmt.Errorf("%s has changed", name)
 		}
 		if err != nil {
-			return d.damaged(id, err)
+			return damaged(back, err)
 		}
 	}
 	return nil
 }
 
-func (d *SavedDisk) damaged(id string, err error) error {
-	return &api.Error{
-		Kind: api.Conflict, Hint: d.wayBack(id),
-		Err: fmt.Errorf("its saved disk is damaged: %w", err),
-	}
+func damaged(back string, err error) error {
+	return &api.Error{Kind: api.Conflict, Hint: back, Err: fmt.Errorf("its saved disk is damaged: %w", err)}
 }
 
-func (d *SavedDisk) wayBack(id string) string {
-	return "`pyro workspace start " + id + " --previous` takes the disk that was saved before it"
+// WayBack is the next step of somebody whose workspace cannot start from an image of
+// its own: one further back, if there is any.
+func (r *Record) WayBack(from *SavedDisk) string {
+	if r.Disk != nil && from.Generation == r.Disk.Generation {
+		return "`pyro workspace start " + r.ID + " --previous` takes the disk that was saved before it"
+	}
+	return "there is none before it: create a workspace anew from the project"
 }
 
 // Foreign refuses an image that the engine, in this version, did not write.
-func (d *SavedDisk) Foreign(id, format string) error {
+func (d *SavedDisk) Foreign(format, back string) error {
 	if d.Format == format {
 		return nil
 	}
 	return &api.Error{
 		Kind: api.Unsupported,
-		Hint: "use the pyro that saved it, or " + d.wayBack(id),
+		Hint: "use the pyro that saved it; else " + back,
 		Err:  fmt.Errorf("its disk was saved as %s, and is read here as %s", d.Format, format),
 	}
 }

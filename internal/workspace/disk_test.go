@@ -40,7 +40,7 @@ func TestImageIsSealed(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
-	if err := errors.Join(saved.Present(dir, testID), saved.Verify(t.Context(), dir, testID)); err != nil {
+	if err := errors.Join(saved.Present(dir, testBack), saved.Verify(t.Context(), dir, testBack)); err != nil {
 		t.Error(err)
 	}
 	for name := range saved.Files { // another user restores it
@@ -59,6 +59,19 @@ func TestEmptyImageIsNone(t *testing.T) {
 	}
 	if err := saved.Seal(t.Context(), dir); err == nil {
 		t.Error("an image without a file was sealed")
+	}
+}
+
+const testBack = "what to do about it"
+
+// Who has gone one image back already is not sent there again.
+func TestWayBackEnds(t *testing.T) {
+	r := &Record{ID: testID, Disk: &SavedDisk{Generation: 3}, Proven: &SavedDisk{Generation: 1}}
+	if got := r.WayBack(r.Disk); !strings.Contains(got, testID+" --previous") {
+		t.Errorf("from the newest: %s", got)
+	}
+	if got := r.WayBack(r.Previous()); strings.Contains(got, "--previous") {
+		t.Errorf("from the one before it: %s", got)
 	}
 }
 
@@ -83,11 +96,11 @@ func TestDamagedImageIsRefused(t *testing.T) {
 			if err := damage(saved.Dir(dir)); err != nil {
 				t.Fatal(err)
 			}
-			err := saved.Present(dir, testID)
+			err := saved.Present(dir, testBack)
 			if err == nil {
-				err = saved.Verify(t.Context(), dir, testID)
+				err = saved.Verify(t.Context(), dir, testBack)
 			}
-			if api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "saved disk is damaged") || !strings.Contains(api.HintOf(err), "--previous") {
+			if api.KindOf(err) != api.Conflict || !strings.Contains(err.Error(), "saved disk is damaged") || api.HintOf(err) != testBack {
 				t.Errorf("error is %v (%s)", err, api.HintOf(err))
 			}
 		})
@@ -96,12 +109,12 @@ func TestDamagedImageIsRefused(t *testing.T) {
 
 func TestForeignImageIsRefused(t *testing.T) {
 	d := &SavedDisk{Format: "gvisor/1"}
-	if err := d.Foreign(testID, "gvisor/1"); err != nil {
+	if err := d.Foreign("gvisor/1", testBack); err != nil {
 		t.Error(err)
 	}
-	err := d.Foreign(testID, "gvisor/2")
-	if api.KindOf(err) != api.Unsupported || !strings.Contains(err.Error(), "gvisor/1") || !strings.Contains(err.Error(), "gvisor/2") {
-		t.Errorf("error is %v", err)
+	err := d.Foreign("gvisor/2", testBack)
+	if api.KindOf(err) != api.Unsupported || !strings.Contains(err.Error(), "gvisor/1") || !strings.Contains(err.Error(), "gvisor/2") || !strings.Contains(api.HintOf(err), testBack) {
+		t.Errorf("error is %v (%s)", err, api.HintOf(err))
 	}
 }
 
@@ -159,7 +172,7 @@ func TestNothingIsFollowed(t *testing.T) {
 	if err := errors.Join(os.Rename(images, images+".away"), os.Symlink(elsewhere, images)); err != nil {
 		t.Fatal(err)
 	}
-	if err := saved.Present(dir, testID); api.KindOf(err) != api.Conflict {
+	if err := saved.Present(dir, testBack); api.KindOf(err) != api.Conflict {
 		t.Errorf("an image through a link: %v", err)
 	}
 	if err := PruneImages(dir, &Record{}); err == nil {

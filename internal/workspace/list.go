@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -25,8 +28,7 @@ func List(ctx context.Context, st *store.Store) (*api.WorkspaceList, error) {
 		return nil, err
 	}
 	list := &api.WorkspaceList{Workspaces: []api.WorkspaceSummary{}}
-	for _, id := range ids {
-		r := settle(ctx, st, id)
+	for _, r := range settleAll(ctx, st, ids) {
 		if r != nil && r.Kind == KindWorkspace {
 			list.Workspaces = append(list.Workspaces, r.Summary())
 		}
@@ -52,6 +54,23 @@ func Status(ctx context.Context, st *store.Store, id string) (*api.Workspace, er
 		return nil, Missing(st, id)
 	}
 	return r.View(""), nil
+}
+
+// settleAll is settle for many, on all processors: nearly all of the time goes into
+// decoding.
+func settleAll(ctx context.Context, st *store.Store, ids []string) []*Record {
+	records := make([]*Record, len(ids))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(ids)) {
+		workers.Go(func() { // ends with the list
+			for i := next.Add(1) - 1; i < int64(len(ids)); i = next.Add(1) - 1 {
+				records[i] = settle(ctx, st, ids[i])
+			}
+		})
+	}
+	workers.Wait()
+	return records
 }
 
 // settle reads a record as it truly is. Where it says that the workspace is running
@@ -113,7 +132,7 @@ func Delete(ctx context.Context, st *store.Store, id string) (*api.WorkspaceDele
 	defer func() { _ = w.Unlock() }()
 	_ = Bury(w, api.ReasonExplicitDelete, time.Now())
 	if err := w.Remove(ctx); err != nil {
-		return nil, &api.Error{Kind: api.KindOf(err), Op: "delete workspace", ID: id, Err: err, Hint: api.HintOf(err)}
+		return nil, api.About("delete workspace", id, err)
 	}
 	return &api.WorkspaceDelete{WorkspaceID: id, Deleted: true, Reason: api.ReasonExplicitDelete}, nil
 }
@@ -190,5 +209,6 @@ func Settle(ctx context.Context, w *store.Workspace, r *Record) error {
 		return err
 	}
 	r.State, r.Reason = api.StateStopped, whyLost(*r)
+	r.EndServices(true, time.Now())
 	return Write(w, *r)
 }

@@ -198,7 +198,7 @@ func TestDeleteRefuses(t *testing.T) {
 	if _, err := Read(st, testID); err != nil {
 		t.Errorf("it was touched: %v", err)
 	}
-	if _, err := st.History(testID); !errors.Is(err, api.NotFound) {
+	if _, err := st.Epitaph(testID); !errors.Is(err, api.NotFound) {
 		t.Errorf("it was buried alive: %v", err)
 	}
 	if _, err := Delete(t.Context(), st, "00000000000a"); !errors.Is(err, api.NotFound) {

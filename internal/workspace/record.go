@@ -83,6 +83,10 @@ type Record struct {
 	Disk     *SavedDisk `json:"disk,omitempty"`     // what start brings back; nil: the baseline
 	Proven   *SavedDisk `json:"proven,omitempty"`   // the last that a sandbox was started from
 	Pushes   []Push     `json:"pushes,omitempty"`   // the newest last
+
+	Secrets  []api.Secret  `json:"secrets,omitempty"`  // by name; their values lie in store.SecretsDir
+	Services []api.Service `json:"services,omitempty"` // by name
+	Shells   []api.Shell   `json:"shells,omitempty"`   // the oldest first
 }
 
 // Push is a tree that was put into the workspace from a directory of the host.
@@ -163,9 +167,10 @@ const (
 // NewRecord makes the record of a workspace that is about to be created. The
 // request must have been checked, and have its defaults.
 func NewRecord(id string, launch Launch, info engine.Info, now time.Time) Record {
+	launch.Request.Secrets = nil // their values are kept apart
 	r := Record{
 		ID: id, Kind: launch.Kind, Request: launch.Request, Engine: info,
-		State: api.StateCreated, Limits: api.Limits{},
+		State:     api.StateCreated,
 		CreatedAt: api.At(now), LastActivityAt: api.At(now),
 		Seed: api.Seed{Mode: api.SeedEmpty, Destination: api.WorkspacePath},
 	}
@@ -252,8 +257,9 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		WorkspacePath: api.WorkspacePath,
 		WorkspaceSeed: r.Seed,
 		LastSavedAt:   r.savedAt(),
-		Secrets:       []api.Secret{},
-		CommandCount:  r.CommandCount, LastCommand: r.LastCommand,
+		Secrets:       r.SecretList().Secrets,
+		ServiceCount:  len(r.Services), RunningServiceCount: r.runningServices(),
+		CommandCount: r.CommandCount, LastCommand: r.LastCommand,
 		Metadata: map[string]string{},
 	}
 }
@@ -277,6 +283,7 @@ func (r *Record) Summary() api.WorkspaceSummary {
 		WorkspaceID: v.WorkspaceID, Name: v.Name, Labels: v.Labels, Environment: v.Environment,
 		State: v.State, Reason: v.Reason, CreatedAt: v.CreatedAt, LastActivityAt: v.LastActivityAt,
 		ExpiresAt: v.ExpiresAt, CommandCount: v.CommandCount,
+		ServiceCount: v.ServiceCount, RunningServiceCount: v.RunningServiceCount,
 	}
 }
 
@@ -291,7 +298,7 @@ func Read(st *store.Store, id string) (Record, error) {
 		return Record{}, &api.Error{Kind: api.Internal, Op: "read record", ID: id, Hint: "`pyro workspace delete " + id + "` removes it", Err: err}
 	}
 	if r.ID != id {
-		return Record{}, &api.Error{Kind: api.Internal, Op: "read record", ID: id, Err: fmt.Errorf("it is the record of %q", r.ID)}
+		return Record{}, &api.Error{Kind: api.Internal, Op: "read record", ID: id, Hint: "`pyro workspace delete " + id + "` removes it", Err: fmt.Errorf("it is the record of %q", r.ID)}
 	}
 	return r, nil
 }

@@ -78,7 +78,7 @@ func Update(ctx context.Context, st *store.Store, id string, req api.UpdateReque
 	if errors.Is(err, api.NotFound) {
 		return nil, Missing(st, id)
 	} else if err != nil {
-		return nil, &api.Error{Kind: api.KindOf(err), Op: "update workspace", ID: id, Hint: api.HintOf(err), Err: err}
+		return nil, api.About("update workspace", id, err)
 	}
 	defer func() { _ = w.Unlock() }()
 	r, err := Read(st, id)
@@ -86,7 +86,7 @@ func Update(ctx context.Context, st *store.Store, id string, req api.UpdateReque
 		return nil, err
 	}
 	if err := r.Apply(req, policy, time.Now()); err != nil {
-		return nil, &api.Error{Kind: api.KindOf(err), Op: "update workspace", ID: id, Hint: api.HintOf(err), Err: err}
+		return nil, api.About("update workspace", id, err)
 	}
 	if err := Write(w, r); err != nil {
 		return nil, err

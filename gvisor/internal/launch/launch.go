@@ -47,7 +47,7 @@ func Prepare(argv []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pass-fd: %w", err)
 		}
-		return argv, nil
+		return showLimit(argv, "/proc", cgroupRoot), nil
 	case gofer:
 		return argv, nil
 	}

@@ -1,19 +1,20 @@
 // Package runsc is the program pyro-runsc: gVisor's runsc as pyro's engine needs it.
-// It is not a general runsc; what the engine does not call is left out.
+// It is not a general runsc: it makes no file systems, networks or containers for
+// others, and Commands is all that is left of its commands.
 //
 //	pyro-runsc --version                                 its name and gVisor's version
 //	pyro-runsc seccomp-keys                              which filters are built in
 //	pyro-runsc --stage FILE [runsc flags] COMMAND …      prepare namespaces (package stage), then runsc
 //	pyro-runsc [runsc flags] COMMAND …                   runsc
 //
-// "--stage FILE" comes first or not at all. The commands are those of Commands;
-// run and restore-fd stay attached: the process lives as long as the sandbox, ends
-// with PID 1's status, and the sandbox ends with it.
+// "--stage FILE" comes first or not at all. The engine calls run and fscheckpoint; run
+// and restore-fd stay attached: the process lives as long as the sandbox, ends with
+// PID 1's status, and the sandbox ends with it.
 //
 // Exit status: 125 where this program's own preparation failed, with one line on
 // standard error that names the step; 128 where runsc failed, in its own words;
-// otherwise PID 1's status, or 128 plus the signal's number. A guest may end with 125 or 128 too; the caller tells by
-// whether the agent has ever spoken.
+// otherwise PID 1's status, or 128 plus the signal's number. A guest may end with 125
+// or 128 too; the caller tells by whether the agent has ever spoken.
 package runsc
 
 import (
@@ -66,6 +67,10 @@ func Main(argv []string, stdout, stderr io.Writer) int {
 		}
 		if err := completeStatx(); err != nil {
 			_, _ = fmt.Fprintln(stderr, "pyro-runsc: statx: "+oneLine(err.Error()))
+			return exitLaunch
+		}
+		if err := completeForeground(); err != nil {
+			_, _ = fmt.Fprintln(stderr, "pyro-runsc: ioctl: "+oneLine(err.Error()))
 			return exitLaunch
 		}
 	}

@@ -14,10 +14,9 @@ package stage
 
 // Stage says what to assemble. The stage file is one JSON object with these very
 // names as keys; each may be left out. The names inside (of directories, public
-// directories, files,
-// links, binds and tmpfs) are paths below Root: relative, clean, slash-separated,
-// none twice, and none beneath a file, a link or a bind. Parent directories are
-// made as needed, with mode 0755.
+// directories, files, links, binds and tmpfs) are paths below Root: relative, clean,
+// slash-separated, none twice, and none beneath a file, a link or a bind. Parent
+// directories are made as needed, with mode 0755.
 type Stage struct {
 	// Root is an existing directory, absolute. A tmpfs covers it, 0755 and at most
 	// 4 MiB, and is read-only when all is assembled. Empty: the mounts become

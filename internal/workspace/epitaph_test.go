@@ -54,7 +54,7 @@ func TestMissing(t *testing.T) {
 func TestMissingWithADamagedLine(t *testing.T) {
 	st := enginetest.NewStore(t)
 	held := hold(t, st, record(testID, KindWorkspace, api.StateStarted))
-	if err := held.WriteHistory([]byte(`["no epitaph"]`)); err != nil {
+	if err := held.WriteEpitaph([]byte(`["no epitaph"]`)); err != nil {
 		t.Fatal(err)
 	}
 	if err := Missing(st, testID); !errors.Is(err, api.NotFound) || strings.Contains(err.Error(), "deleted") {

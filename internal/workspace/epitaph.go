@@ -27,14 +27,14 @@ func Bury(w *store.Workspace, reason string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return w.WriteHistory(line)
+	return w.WriteEpitaph(line)
 }
 
 // Missing is the error about a workspace that is not there; it says what became of
 // it where that is known.
 func Missing(st *store.Store, id string) error {
 	var e epitaph
-	line, err := st.History(id)
+	line, err := st.Epitaph(id)
 	if err == nil {
 		err = json.Unmarshal(line, &e)
 	}

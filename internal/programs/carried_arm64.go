@@ -1,0 +1,14 @@
+//go:build release
+
+package programs
+
+import "embed"
+
+// tools/release.sh writes the directory before it builds pyro with this tag.
+const (
+	AreCarried = true // whether this pyro carries its programs
+	carriedDir = "release/arm64"
+)
+
+//go:embed release/arm64
+var embedded embed.FS

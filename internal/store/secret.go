@@ -1,0 +1,39 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
+)
+
+// SecretsDir is where a workspace's secrets lie, below its directory: a file each. They
+// are overwritten before the workspace is removed.
+const SecretsDir = "secrets"
+
+// Overwrite writes zeros over a file and removes it. A file system that never writes in
+// place keeps the old bytes until it uses them again.
+func Overwrite(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|sys.NoFollow, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = f.Stat(); err == nil && info.Mode().IsRegular() {
+			_, err = f.Write(make([]byte, info.Size()))
+		}
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	return errors.Join(err, os.Remove(path))
+}
+
+// overwriteSecrets is best effort: what it cannot overwrite is removed with the rest.
+func overwriteSecrets(workspace string) {
+	found, _ := filepath.Glob(filepath.Join(workspace, SecretsDir, "*"))
+	for _, path := range found {
+		_ = Overwrite(path)
+	}
+}
