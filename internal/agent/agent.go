@@ -24,14 +24,15 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// MaxConnections are served at the same time; one more is answered with an error.
-const MaxConnections = 256
+// maxConnections are served at the same time; one more is answered with an error.
+const maxConnections = 256
 
 const (
-	// maxRefused bounds the connections beyond MaxConnections that are being told
+	// maxRefused bounds the connections beyond maxConnections that are being told
 	// so; what comes on top is closed without a word.
 	maxRefused = 64
 
@@ -86,6 +87,8 @@ type agent struct {
 	cfg      Config
 	children *children
 	running  registry
+	services *services
+	sessions sessions
 	buffers  sync.Pool // *[]byte of pumpSize
 	marks    marks
 	prepare  sync.Once
@@ -102,7 +105,7 @@ func newAgent(cfg Config) *agent {
 	if cfg.Shared {
 		cfg.Init, cfg.MemMiB, cfg.PIDs = true, 0, 0
 	}
-	return &agent{cfg: cfg, children: newChildren(cfg.Init), marks: newMarks(), merging: make(chan struct{}, 1)}
+	return &agent{cfg: cfg, children: newChildren(cfg.Init), services: newServices(), marks: newMarks(), merging: make(chan struct{}, 1)}
 }
 
 // Serve answers connections of l, each in its own goroutine, until ctx ends or l
@@ -142,6 +145,8 @@ func (a *agent) startDuties() (stop func()) {
 		duties.Go(func() { a.watchMemory(ctx) }) // ends with ctx
 	}
 	return func() {
+		a.sessions.end()
+		a.services.running.Wait() // they end with the connections' context, and have to be reaped
 		cancel()
 		duties.Wait()
 	}
@@ -158,20 +163,20 @@ func (a *agent) accept(ctx context.Context, l net.Listener, conns *sync.WaitGrou
 			}
 			return nil
 		case outOfDescriptors(err):
-			pause(ctx, 10*time.Millisecond)
+			sys.Sleep(ctx, 10*time.Millisecond)
 			continue
 		case err != nil:
 			return fmt.Errorf("accept: %w", err)
 		}
 		n := open.Add(1)
-		if n > MaxConnections+maxRefused {
+		if n > maxConnections+maxRefused {
 			open.Add(-1)
 			_ = conn.Close()
 			continue
 		}
 		conns.Go(func() { // ends with its connection, which ends with ctx at the latest
 			defer open.Add(-1)
-			a.serve(ctx, conn, n > MaxConnections)
+			a.serve(ctx, conn, n > maxConnections)
 		})
 	}
 }
@@ -181,22 +186,12 @@ func outOfDescriptors(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// pause waits for d or for the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
 // prepareDirs makes the directories that commands may rely on. It is put off until
 // the first request that could see them, since the host waits for the agent's start.
 func (a *agent) prepareDirs() {
 	a.prepare.Do(func() {
 		_ = os.MkdirAll(a.cfg.Workspace, 0o755)
-		for _, dir := range []string{secretsName, "pyro-shells", "pyro-services"} {
+		for _, dir := range []string{secretsName, "pyro-shells", servicesName} {
 			_ = os.MkdirAll(filepath.Join(a.cfg.RunDir, dir), 0o700)
 		}
 	})
@@ -220,7 +215,7 @@ func (a *agent) serve(ctx context.Context, conn net.Conn, full bool) {
 
 	r := bufio.NewReader(conn)
 	if full {
-		refuse(conn, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("more than %d connections", MaxConnections)})
+		refuse(conn, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("more than %d connections", maxConnections)})
 		return
 	}
 	req, err := wire.Receive(conn, r, a.cfg.HeaderTimeout)

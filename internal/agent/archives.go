@@ -16,12 +16,8 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// What archives may hold. The workspace's own disk bounds it more tightly; secrets
-// lie in memory.
-var (
-	treeLimits   = archive.Limits{Entries: 5_000_000, Bytes: 1 << 40}
-	secretLimits = archive.Limits{Entries: 1000, Bytes: 16 << 20, Depth: 8}
-)
+// secretLimits are tight, since secrets lie in memory.
+var secretLimits = archive.Limits{Entries: 1000, Bytes: 16 << 20, Depth: 8}
 
 // body is the upload after a request line.
 type body struct {
@@ -74,7 +70,7 @@ func (a *agent) extract(ctx context.Context, conn net.Conn, r *bufio.Reader, req
 			}
 			defer func() { _ = to.Close() }()
 			counts, err = archive.Unpack(ctx, data, to, archive.UnpackOptions{
-				Formats: archive.TarCompressed, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
+				Formats: archive.TarCompressed, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: archive.TreeLimits,
 			})
 			reply = archiveReply(p.wire, counts)
 			return err
@@ -98,6 +94,7 @@ func (a *agent) installSecrets(ctx context.Context, conn net.Conn, r *bufio.Read
 		counts, err := a.unpackSecrets(ctx, data, fresh)
 		if err == nil {
 			err = a.swapSecrets(fresh)
+			a.hideSecrets()
 		}
 		return counts, fileError(err)
 	})
@@ -109,12 +106,7 @@ func (a *agent) unpackSecrets(ctx context.Context, data io.Reader, name string) 
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return archive.Counts{}, err
 	}
-	root, err := archive.OpenRoot(path)
-	if err != nil {
-		return archive.Counts{}, err
-	}
-	defer func() { _ = root.Close() }()
-	return archive.Unpack(ctx, data, root, archive.UnpackOptions{
+	return archive.UnpackDir(ctx, data, path, archive.UnpackOptions{
 		Formats: archive.TarCompressed, Modes: archive.ModesPrivate, Limits: secretLimits,
 	})
 }
@@ -182,13 +174,9 @@ func (a *agent) pack(ctx context.Context, req *wire.ExportRequest) (spool *os.Fi
 	}
 	_ = os.Remove(spool.Name())
 	err = a.inWorkspace(req.Path, func(root *archive.Root, p guestPath) error {
-		out := bufio.NewWriterSize(spool, 256<<10)
-		counts, kind, err := archive.Pack(ctx, out, root, p.rel, archive.PackOptions{
-			Specials: archive.SpecialsSkipped, Limits: treeLimits,
+		counts, kind, err := archive.Pack(ctx, spool, root, p.rel, archive.PackOptions{
+			Specials: archive.SpecialsSkipped, Limits: archive.TreeLimits,
 		})
-		if err == nil {
-			err = out.Flush()
-		}
 		if err != nil {
 			return err
 		}

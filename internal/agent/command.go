@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -38,11 +39,12 @@ var defaultEnv = map[string]string{
 
 // command is what is to be run, all of it in terms of the guest.
 type command struct {
-	argv    []string // not empty
-	dir     string   // empty: the agent's own
-	env     map[string]string
-	timeout time.Duration // 0: none
-	stdin   bool          // a pipe; else /dev/null
+	argv     []string // not empty
+	dir      string   // empty: the agent's own
+	env      map[string]string
+	timeout  time.Duration     // 0: none
+	stdin    bool              // a pipe; else /dev/null
+	terminal *api.TerminalSize // it runs on one; nil: on pipes
 }
 
 // unstartable says why a program did not start, in the way a shell does.
@@ -53,6 +55,17 @@ type unstartable struct {
 
 func (u *unstartable) Error() string { return u.err.Error() }
 func (u *unstartable) Unwrap() error { return u.err }
+
+// unstarted ends a command that has not run in the words and with the code of a shell,
+// where err is unstartable; other errors it returns.
+func unstarted(err error, errs io.Writer) (ending, error) {
+	var not *unstartable
+	if !errors.As(err, &not) {
+		return ending{}, err
+	}
+	_, err = errs.Write([]byte("pyro: " + not.Error() + "\n"))
+	return ending{code: not.code}, err
+}
 
 // environment merges what a request asks for over the agent's own variables and
 // those over the defaults.

@@ -14,10 +14,10 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// ServeControl answers the streams of the multiplexed socket fd, each as Serve does
+// serveControl answers the streams of the multiplexed socket fd, each as Serve does
 // a connection. It returns nil at the end of the file, which says that the host is
 // gone, and when ctx ends. It closes fd.
-func ServeControl(ctx context.Context, fd int, cfg Config) error {
+func serveControl(ctx context.Context, fd int, cfg Config) error {
 	// A blocking socket is in no epoll set, so that one which a memory restore puts
 	// under the same number is read by the read that is asleep already.
 	if err := unix.SetNonblock(fd, false); err != nil {

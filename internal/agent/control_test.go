@@ -16,7 +16,7 @@ import (
 func TestEndOfControlSocketIsTheEnd(t *testing.T) {
 	ours, theirs := socketpair(t)
 	done := make(chan error, 1)
-	go func() { done <- ServeControl(context.Background(), theirs, testConfig(t)) }()
+	go func() { done <- serveControl(context.Background(), theirs, testConfig(t)) }()
 	c := muxClient(t, ours)
 	s := open(t, c, wire.StreamRequest{Command: "echo ready; sleep 3061"})
 	if _, err := s.ReadFrame(); err != nil {
@@ -24,7 +24,7 @@ func TestEndOfControlSocketIsTheEnd(t *testing.T) {
 	}
 	_ = ours.Close()
 	if err := <-done; err != nil {
-		t.Errorf("ServeControl returned %v", err)
+		t.Errorf("serveControl returned %v", err)
 	}
 	if alive("sleep 3061") {
 		t.Error("the command outlived the agent")
@@ -36,7 +36,7 @@ func TestEndOfControlSocketIsTheEnd(t *testing.T) {
 func TestHostThatDiesBusyIsTheEnd(t *testing.T) {
 	ours, theirs := socketpair(t)
 	done := make(chan error, 1)
-	go func() { done <- ServeControl(context.Background(), theirs, testConfig(t)) }()
+	go func() { done <- serveControl(context.Background(), theirs, testConfig(t)) }()
 	session, err := yamux.Client(&stalled{Conn: ours, full: make(chan struct{})}, wire.MuxConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestHostThatDiesBusyIsTheEnd(t *testing.T) {
 	_ = f.Close()
 	_ = ours.Close()
 	if err := <-done; err != nil {
-		t.Errorf("ServeControl returned %v", err)
+		t.Errorf("serveControl returned %v", err)
 	}
 	_ = session.Close()
 }
@@ -89,7 +89,7 @@ func TestControlSocketBlocks(t *testing.T) {
 	}
 	defer func() { _ = unix.Close(dup) }()
 	done := make(chan error, 1)
-	go func() { done <- ServeControl(t.Context(), theirs, testConfig(t)) }()
+	go func() { done <- serveControl(t.Context(), theirs, testConfig(t)) }()
 	if _, err := muxClient(t, ours).Hello(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -50,10 +49,8 @@ func (a *agent) captured(ctx context.Context, c command, out, errs *capture) (en
 		return end, err
 	}
 	end, err := a.run(ctx, c, out, errs, func(*process) {})
-	var not *unstartable
-	if errors.As(err, &not) {
-		_, err = errs.Write([]byte("pyro: " + not.Error() + "\n"))
-		return ending{code: not.code}, err
+	if err != nil {
+		return unstarted(err, errs)
 	}
-	return end, err
+	return end, nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // markName is the variable by which descendants of a command are found that left
@@ -57,64 +59,10 @@ func (r *registry) get(pid int) *process {
 	return r.byID[pid]
 }
 
-// task is a line of the process table.
-type task struct {
-	pid, parent, group, session int
-	ended                       bool // a zombie
-	pages                       int  // resident
-}
-
-// tasks reads the process table. Processes that end meanwhile are left out.
-func tasks() []task {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1)
-	var list []task
-	for _, name := range names {
-		if name[0] < '1' || name[0] > '9' {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + name + "/stat")
-		if err != nil {
-			continue
-		}
-		if t, ok := parseStat(stat); ok {
-			list = append(list, t)
-		}
-	}
-	return list
-}
-
-// parseStat reads a /proc/PID/stat, see proc_pid_stat(5). The name in it may hold
-// blanks and parentheses, so the last one counts.
-func parseStat(stat []byte) (task, bool) {
-	const state, parent, group, session, pages = 0, 1, 2, 3, 21 // after the name
-	head, _, ok := bytes.Cut(stat, []byte(" ("))
-	end := bytes.LastIndexByte(stat, ')')
-	if !ok || end < 0 {
-		return task{}, false
-	}
-	fields := bytes.Fields(stat[end+1:])
-	if len(fields) <= pages {
-		return task{}, false
-	}
-	number := func(b []byte) int {
-		n, _ := strconv.Atoi(string(b))
-		return n
-	}
-	return task{
-		pid: number(head), parent: number(fields[parent]), group: number(fields[group]), session: number(fields[session]),
-		ended: fields[state][0] == 'Z' || fields[state][0] == 'X', pages: number(fields[pages]),
-	}, true
-}
-
 // family is every living process in list that belongs to the command led by leader:
 // its group and session, all descendants of what is known or found, and those that
 // marked knows.
-func family(list []task, leader int, known map[int]bool, marked func(pid int) bool) map[int]bool {
+func family(list []sys.Task, leader int, known map[int]bool, marked func(pid int) bool) map[int]bool {
 	in := maps.Clone(known)
 	if in == nil {
 		in = make(map[int]bool)
@@ -123,36 +71,69 @@ func family(list []task, leader int, known map[int]bool, marked func(pid int) bo
 	for grown := true; grown; {
 		grown = false
 		for _, t := range list {
-			if !in[t.pid] && (t.group == leader || t.session == leader || in[t.parent]) {
-				in[t.pid], grown = true, true
+			if !in[t.PID] && (t.Group == leader || t.Session == leader || in[t.Parent]) {
+				in[t.PID], grown = true, true
 			}
 		}
 	}
 	found := make(map[int]bool)
 	for _, t := range list {
-		if t.pid > 1 && !t.ended && (in[t.pid] || marked(t.pid)) {
-			found[t.pid] = true
+		if t.PID > 1 && !t.Ended && (in[t.PID] || marked(t.PID)) {
+			found[t.PID] = true
 		}
 	}
 	return found
 }
 
-// killAll kills the command and everything that came from it, also what left its
-// session, and returns when none of it is left or maxDying is over.
-func (p *process) killAll() {
-	marked := func(pid int) bool {
-		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		return err == nil && bytes.Contains(env, []byte(markName+"="+p.mark+"\x00"))
+// marked reports whether a process has the mark of the command in its environment.
+func (p *process) marked(pid int) bool {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && bytes.Contains(env, []byte(markName+"="+p.mark+"\x00"))
+}
+
+// kin is what is left of the command and of everything that came from it, also what
+// left its session; known are those that it was before.
+func (p *process) kin(known map[int]bool) map[int]bool {
+	list, _ := p.agent.reach()
+	return p.kinIn(list, known)
+}
+
+func (p *process) kinIn(list []sys.Task, known map[int]bool) map[int]bool {
+	found := family(list, p.pid, known, p.marked)
+	delete(found, os.Getpid())
+	return found
+}
+
+// terminate asks the command and everything that came from it to end.
+func (p *process) terminate() { p.tell(syscall.SIGTERM) }
+
+// tell sends signals to the command and everything that came from it.
+func (p *process) tell(sigs ...syscall.Signal) {
+	list, _ := p.agent.reach()
+	kin := p.kinIn(list, nil)
+	for _, sig := range sigs {
+		if kin[p.pid] {
+			p.signal(sig)
+		}
+		for _, t := range list {
+			told := t.Group == p.pid && kin[p.pid] // with its leader
+			if kin[t.PID] && !told {
+				_ = syscall.Kill(t.PID, sig)
+			}
+		}
 	}
+}
+
+// killAll kills the command and everything that came from it, and returns when none of
+// it is left or maxDying is over.
+func (p *process) killAll() {
 	var known map[int]bool
 	wait := time.Millisecond
 	for deadline := time.Now().Add(maxDying); time.Now().Before(deadline); {
 		// The table is read before anybody is killed, while parents still tell
 		// whose children are whose.
 		list, kill := p.agent.reach()
-		known = family(list, p.pid, known, marked)
-		delete(known, os.Getpid())
-		if len(known) == 0 {
+		if known = p.kinIn(list, known); len(known) == 0 {
 			return
 		}
 		p.signal(syscall.SIGKILL)

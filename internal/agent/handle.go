@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/version"
@@ -22,12 +23,20 @@ func (a *agent) handle(ctx context.Context, conn net.Conn, r *bufio.Reader, req 
 		a.stream(ctx, conn, r, req)
 	case *wire.ExportRequest:
 		a.export(ctx, conn, req)
+	case *wire.AttachShellRequest:
+		a.attachShell(ctx, conn, r, req)
+	case *wire.DialRequest:
+		a.connect(ctx, conn, r, req)
 	case *wire.PushRequest:
 		reply, err := a.push(ctx, conn, r, req)
 		answerTree(conn, reply, err)
 	case *wire.CompareRequest:
 		reply, err := a.compare(conn, r, req)
 		answerTree(conn, reply, err)
+	case *wire.WatchServicesRequest:
+		a.watchServices(ctx, conn, r)
+	case *wire.FollowServiceRequest:
+		a.followService(ctx, conn, r, req)
 	default:
 		reply, err := a.answer(ctx, conn, r, req)
 		if err != nil {
@@ -57,30 +66,55 @@ func (a *agent) answer(ctx context.Context, conn net.Conn, r *bufio.Reader, req 
 	case *wire.DeleteRequest:
 		return a.deletePath(req)
 	}
-	return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("this version of the agent does not have %s yet", nameOf(req))}
+	return a.answerLive(ctx, req)
+}
+
+// answerLive is answer for what lives on after the request.
+func (a *agent) answerLive(ctx context.Context, req wire.Request) (any, error) {
+	switch req := req.(type) {
+	case *wire.OpenShellRequest:
+		return a.openShell(req)
+	case *wire.ReadShellRequest:
+		return a.readShell(req)
+	case *wire.WriteShellRequest:
+		return a.writeShell(req)
+	case *wire.SignalShellRequest:
+		return a.signalShell(req)
+	case *wire.CloseShellRequest:
+		return a.closeShell(req)
+	case *wire.ListShellsRequest:
+		return a.listShells(), nil
+	case *wire.ResizeShellRequest:
+		return a.resizeShell(req)
+	case *wire.StartServiceRequest:
+		return a.startService(ctx, req)
+	case *wire.StatusServiceRequest:
+		return a.statusService(req)
+	case *wire.LogsServiceRequest:
+		return a.logsService(req)
+	case *wire.StopServiceRequest:
+		return a.stopService(ctx, req)
+	case *wire.ListServicesRequest:
+		return a.listServices(), nil
+	}
+	return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("this version of the agent cannot do a %T", req)}
 }
 
 func hello() wire.Hello {
 	return wire.Hello{
 		Version:      version.String(),
 		Protocol:     wire.Protocol,
-		Capabilities: []string{wire.ActionStream, wire.ActionPush, wire.ActionCompare},
+		Capabilities: slices.Clone(capabilities),
 	}
 }
 
-// nameOf is the action of a request that this version cannot do.
-func nameOf(req wire.Request) string {
-	switch req := req.(type) {
-	case *wire.OpenShellRequest:
-		return req.Action
-	case *wire.ReadShellRequest:
-		return req.Action
-	case *wire.WriteShellRequest:
-		return req.Action
-	case *wire.SignalShellRequest:
-		return req.Action
-	case *wire.CloseShellRequest:
-		return req.Action
-	}
-	return "this action"
+// capabilities are the actions beyond the base protocol, and those of it that not every
+// agent has.
+var capabilities = []string{
+	wire.ActionStream, wire.ActionPush, wire.ActionCompare,
+	wire.ActionOpenShell, wire.ActionReadShell, wire.ActionWriteShell, wire.ActionSignalShell, wire.ActionCloseShell,
+	wire.ActionListShells, wire.ActionResizeShell, wire.ActionAttachShell, wire.ActionDial,
+	wire.ActionStartService, wire.ActionStatusService, wire.ActionLogsService, wire.ActionStopService,
+	wire.ActionListServices, wire.ActionWatchServices, wire.ActionFollowService,
+	wire.CapabilityTTY,
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -39,8 +40,8 @@ func startInit(t *testing.T) (*wire.Client, net.Conn, func() error, int) {
 }
 
 func zombiesOf(pid int) (n int) {
-	for _, p := range tasks() {
-		if p.parent == pid && p.ended {
+	for _, p := range sys.Tasks() {
+		if p.Parent == pid && p.Ended {
 			n++
 		}
 	}

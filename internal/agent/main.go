@@ -84,7 +84,7 @@ func (o options) serve(ctx context.Context) error {
 		defer endAll()
 	}
 	if o.fd >= 0 {
-		return ServeControl(ctx, o.fd, o.config)
+		return serveControl(ctx, o.fd, o.config)
 	}
 	l, err := Listen(o.listen)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
 
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -46,7 +47,7 @@ func playInit() int {
 		return 1
 	}
 	cfg := Config{Init: true, Workspace: os.Getenv("PYRO_AGENT_TEST_WORKSPACE"), RunDir: os.Getenv("PYRO_AGENT_TEST_WORKSPACE") + "/run"}
-	if err := ServeControl(context.Background(), 3, cfg); err != nil {
+	if err := serveControl(context.Background(), 3, cfg); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -70,9 +71,9 @@ func leftovers(atStart map[string]string) string {
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
 		left = append(left, fmt.Sprintf("%d goroutines\n%s", n, stacks.String()))
 	}
-	for _, t := range tasks() {
-		if t.parent == os.Getpid() {
-			left = append(left, fmt.Sprintf("child %d (zombie: %v)", t.pid, t.ended))
+	for _, t := range sys.Tasks() {
+		if t.Parent == os.Getpid() {
+			left = append(left, fmt.Sprintf("child %d (zombie: %v)", t.PID, t.Ended))
 		}
 	}
 	for fd, target := range descriptors() {
@@ -139,7 +140,7 @@ func serve(t testing.TB, cfg Config) *wire.Client {
 func serveMux(t testing.TB, cfg Config) *wire.Client {
 	t.Helper()
 	ours, theirs := socketpair(t)
-	background(t, func(ctx context.Context) error { return ServeControl(ctx, theirs, cfg) })
+	background(t, func(ctx context.Context) error { return serveControl(ctx, theirs, cfg) })
 	return muxClient(t, ours)
 }
 
@@ -198,9 +199,9 @@ func onEach(t *testing.T, test func(t *testing.T, cfg Config, c *wire.Client)) {
 
 // alive reports whether a process runs whose command line holds text.
 func alive(text string) bool {
-	for _, t := range tasks() {
-		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", t.pid))
-		if err == nil && !t.ended && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), text) {
+	for _, t := range sys.Tasks() {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", t.PID))
+		if err == nil && !t.Ended && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), text) {
 			return true
 		}
 	}
@@ -215,10 +216,10 @@ func livesOn(text string) bool {
 
 // killAlive ends what a test left running on purpose.
 func killAlive(text string) {
-	for _, t := range tasks() {
-		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", t.pid))
+	for _, t := range sys.Tasks() {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", t.PID))
 		if err == nil && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), text) {
-			_ = syscall.Kill(t.pid, syscall.SIGKILL)
+			_ = syscall.Kill(t.PID, syscall.SIGKILL)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // How the guest's memory is watched. What a command can fill in the shortest pause
@@ -51,29 +53,29 @@ type group struct {
 // its session or in that of an ancestor (running tells leaders of commands), else to
 // its session. The agent itself, and kernel threads, which have no session, are left
 // out.
-func groups(list []task, self int, running func(leader int) bool) []group {
-	byPID := make(map[int]task, len(list))
+func groups(list []sys.Task, self int, running func(leader int) bool) []group {
+	byPID := make(map[int]sys.Task, len(list))
 	for _, t := range list {
-		byPID[t.pid] = t
+		byPID[t.PID] = t
 	}
-	owner := func(t task) int {
+	owner := func(t sys.Task) int {
 		up := t
 		for range len(list) { // never round in circles, should the table be torn
-			if running(up.session) {
-				return up.session
+			if running(up.Session) {
+				return up.Session
 			}
-			next, ok := byPID[up.parent]
+			next, ok := byPID[up.Parent]
 			if !ok {
 				break
 			}
 			up = next
 		}
-		return t.session
+		return t.Session
 	}
 	index := make(map[int]int)
 	var all []group
 	for _, t := range list {
-		if t.session == 0 || t.ended || t.pid == self || t.pid == 1 {
+		if t.Session == 0 || t.Ended || t.PID == self || t.PID == 1 {
 			continue
 		}
 		leader := owner(t)
@@ -83,8 +85,8 @@ func groups(list []task, self int, running func(leader int) bool) []group {
 			index[leader] = i
 			all = append(all, group{leader: leader})
 		}
-		all[i].pages += t.pages
-		all[i].pids = append(all[i].pids, t.pid)
+		all[i].pages += t.Pages
+		all[i].pids = append(all[i].pids, t.PID)
 	}
 	return all
 }
@@ -127,7 +129,7 @@ func (a *agent) watchMemory(ctx context.Context) {
 		return memory{used: used, limit: limit}
 	}, func(m memory) {
 		running := func(leader int) bool { return a.running.get(leader) != nil }
-		if g, ok := victim(groups(tasks(), os.Getpid(), running), m, m.least(time.Since(last))); ok {
+		if g, ok := victim(groups(sys.Tasks(), os.Getpid(), running), m, m.least(time.Since(last))); ok {
 			last = time.Now()
 			a.killForMemory(g)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 const mib = 1 << 20
@@ -60,18 +61,18 @@ func TestVictimWhileMemoryComesBack(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	got := groups([]task{
-		{pid: 1, session: 1, pages: 1000},
-		{pid: 2, session: 0, pages: 5},
-		{pid: 9, parent: 1, session: 9, pages: 1000}, // the agent
-		{pid: 10, parent: 9, session: 10, pages: 3},
-		{pid: 11, parent: 10, session: 10, pages: 4},
-		{pid: 12, parent: 1, session: 12, pages: 9},
-		{pid: 13, parent: 9, session: 10, pages: 7, ended: true},
-		{pid: 14, parent: 11, session: 14, pages: 1}, // left the session, but not its parent
-		{pid: 15, parent: 14, session: 15, pages: 1},
-		{pid: 16, parent: 17, session: 16, pages: 2}, // each the parent of the other
-		{pid: 17, parent: 16, session: 16, pages: 2},
+	got := groups([]sys.Task{
+		{PID: 1, Session: 1, Pages: 1000},
+		{PID: 2, Session: 0, Pages: 5},
+		{PID: 9, Parent: 1, Session: 9, Pages: 1000}, // the agent
+		{PID: 10, Parent: 9, Session: 10, Pages: 3},
+		{PID: 11, Parent: 10, Session: 10, Pages: 4},
+		{PID: 12, Parent: 1, Session: 12, Pages: 9},
+		{PID: 13, Parent: 9, Session: 10, Pages: 7, Ended: true},
+		{PID: 14, Parent: 11, Session: 14, Pages: 1}, // left the session, but not its parent
+		{PID: 15, Parent: 14, Session: 15, Pages: 1},
+		{PID: 16, Parent: 17, Session: 16, Pages: 2}, // each the parent of the other
+		{PID: 17, Parent: 16, Session: 16, Pages: 2},
 	}, 9, func(leader int) bool { return leader == 10 })
 	want := []group{
 		{leader: 10, pages: 9, pids: []int{10, 11, 14, 15}},
@@ -138,47 +139,19 @@ func TestParseMeminfo(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	tail := " 10 20 30 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 99 4096000 123 18446744073709551615 1 1"
-	for _, tt := range []struct {
-		stat string
-		want task
-		ok   bool
-	}{
-		{"42 (sh) S" + tail, task{pid: 42, parent: 10, group: 20, session: 30, pages: 123}, true},
-		{"42 (a) Z b (c) Z" + tail, task{pid: 42, parent: 10, group: 20, session: 30, pages: 123, ended: true}, true},
-		{"42 () \n) R" + tail, task{pid: 42, parent: 10, group: 20, session: 30, pages: 123}, true},
-		{"", task{}, false},
-		{"42 (sh) S 1 2", task{}, false},
-		{"42 sh S" + tail, task{}, false},
-	} {
-		got, ok := parseStat([]byte(tt.stat))
-		if ok != tt.ok || got != tt.want {
-			t.Errorf("%q: got %+v, %v", tt.stat, got, ok)
-		}
-	}
-	found := false
-	for _, p := range tasks() {
-		found = found || p.pid == os.Getpid() && p.parent == os.Getppid() && p.pages > 0
-	}
-	if !found {
-		t.Error("the test itself is not in the process table")
-	}
-}
-
 func TestFamily(t *testing.T) {
-	list := []task{
-		{pid: 1},
-		{pid: 10, parent: 1, group: 10, session: 10},
-		{pid: 11, parent: 10, group: 10, session: 10},
-		{pid: 12, parent: 11, group: 12, session: 10},
-		{pid: 13, parent: 12, group: 13, session: 13},
-		{pid: 14, parent: 13, group: 13, session: 13},
-		{pid: 15, parent: 1, group: 15, session: 15}, // marked
-		{pid: 16, parent: 1, group: 16, session: 16},
-		{pid: 17, parent: 10, group: 10, session: 10, ended: true},
-		{pid: 18, parent: 1, group: 18, session: 10},
-		{pid: 19, parent: 9, group: 19, session: 19}, // child of one known before
+	list := []sys.Task{
+		{PID: 1},
+		{PID: 10, Parent: 1, Group: 10, Session: 10},
+		{PID: 11, Parent: 10, Group: 10, Session: 10},
+		{PID: 12, Parent: 11, Group: 12, Session: 10},
+		{PID: 13, Parent: 12, Group: 13, Session: 13},
+		{PID: 14, Parent: 13, Group: 13, Session: 13},
+		{PID: 15, Parent: 1, Group: 15, Session: 15}, // marked
+		{PID: 16, Parent: 1, Group: 16, Session: 16},
+		{PID: 17, Parent: 10, Group: 10, Session: 10, Ended: true},
+		{PID: 18, Parent: 1, Group: 18, Session: 10},
+		{PID: 19, Parent: 9, Group: 19, Session: 19}, // child of one known before
 	}
 	got := family(list, 10, map[int]bool{9: true}, func(pid int) bool { return pid == 15 })
 	want := map[int]bool{10: true, 11: true, 12: true, 13: true, 14: true, 15: true, 18: true, 19: true}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,9 @@ type process struct {
 	stdout *os.File
 	stderr *os.File
 	oom    atomic.Bool // set before it is killed for its memory
+
+	terminal *os.File // of a command on one: stdout, which is its stderr too; else nil
+	slave    *os.File // of the terminal, see makeTerminal
 }
 
 // ending is what came of a process.
@@ -51,14 +55,14 @@ func (a *agent) start(c command) (*process, error) {
 	if c.dir != "" {
 		c.env["PWD"] = c.dir
 	}
-	theirs, err := p.makeFiles(c.stdin)
+	theirs, err := p.makeFiles(c)
 	defer closeAll(theirs)
 	if err != nil {
 		p.close()
 		return nil, &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("start %s: %w", c.argv[0], err)}
 	}
 	attr := &syscall.ProcAttr{
-		Dir: c.dir, Env: pairs(c.env), Sys: a.attributes(),
+		Dir: c.dir, Env: pairs(c.env), Sys: a.attributes(c),
 		Files: []uintptr{uintptr(theirs[0]), uintptr(theirs[1]), uintptr(theirs[2])},
 	}
 	p.begun = time.Now()
@@ -74,8 +78,8 @@ func (a *agent) start(c command) (*process, error) {
 // attributes are those of a command: a session of its own, which on a machine that is
 // not the agent's own does not outlive the agent. The kernel holds the leader alone to
 // that, and not even it once it has run a set-user-id program (PR_SET_PDEATHSIG(2const)).
-func (a *agent) attributes() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setsid: true}
+func (a *agent) attributes(c command) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true, Setctty: c.terminal != nil} // the terminal that is its stdin
 	if a.cfg.Shared {
 		attr.Pdeathsig = syscall.SIGKILL
 	}
@@ -97,8 +101,11 @@ func (a *agent) fork(path string, argv []string, attr *syscall.ProcAttr) (int, e
 
 // makeFiles opens the three files of a command. It sets our ends in p and returns
 // the others, also those that were opened before an error.
-func (p *process) makeFiles(stdin bool) (theirs []int, err error) {
-	if stdin {
+func (p *process) makeFiles(c command) (theirs []int, err error) {
+	if c.terminal != nil {
+		return p.makeTerminal(c)
+	}
+	if c.stdin {
 		var fds [2]int
 		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 			return theirs, err
@@ -131,13 +138,13 @@ func pollable(fd int) *os.File {
 }
 
 func closeAll(fds []int) {
-	for _, fd := range fds {
+	for _, fd := range slices.Compact(fds) {
 		_ = unix.Close(fd)
 	}
 }
 
 func (p *process) close() {
-	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
+	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr, p.slave} {
 		if f != nil {
 			_ = f.Close()
 		}
@@ -156,12 +163,18 @@ func (a *agent) run(ctx context.Context, c command, out, errs io.Writer, attach 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outs := a.pump(p.stdout, out, cancel)
-	complaints := a.pump(p.stderr, errs, cancel)
+	complaints := outs
+	if p.stderr != nil {
+		complaints = a.pump(p.stderr, errs, cancel)
+	}
 	attach(p)
 	end := a.await(ctx, p, c.timeout)
 	a.running.remove(p)
+	p.letGo()
 	outs.finish()
-	complaints.finish()
+	if complaints != outs {
+		complaints.finish()
+	}
 	if p.stdin != nil {
 		_ = p.stdin.Close()
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,21 +14,22 @@ const pumpSize = 64 << 10
 
 // pump copies one output stream of a command.
 type pump struct {
-	agent *agent
-	from  *os.File
-	to    io.Writer
-	lost  func()        // called when to takes no more
-	done  chan struct{} // closed when copying has stopped
-	eof   bool
-	dead  bool // to takes no more
-	last  byte // that was written to to
+	agent    *agent
+	from     *os.File
+	to       io.Writer
+	terminal bool          // from is one
+	lost     func()        // called when to takes no more
+	done     chan struct{} // closed when copying has stopped
+	eof      bool
+	dead     bool // to takes no more
+	last     byte // that was written to to
 }
 
 // pump starts copying. The goroutine ends at the end of the file or in finish,
 // which has to be called. When a write fails, lost is called and the rest is read
 // and dropped.
 func (a *agent) pump(from *os.File, to io.Writer, lost func()) *pump {
-	p := &pump{agent: a, from: from, to: to, lost: lost, done: make(chan struct{}), last: '\n'}
+	p := &pump{agent: a, from: from, to: to, terminal: isTerminal(from), lost: lost, done: make(chan struct{}), last: '\n'}
 	go func() {
 		defer close(p.done)
 		buf := a.buffer()
@@ -68,6 +70,9 @@ func (p *pump) say(line string) {
 	if p.last != '\n' {
 		line = "\n" + line
 	}
+	if p.terminal {
+		line = strings.ReplaceAll(line, "\n", "\r\n")
+	}
 	p.write([]byte(line))
 }
 
@@ -84,6 +89,14 @@ func (p *pump) finish() {
 	_ = p.from.SetReadDeadline(time.Time{})
 	buf := p.agent.buffer()
 	defer p.agent.buffers.Put(buf)
+	if p.terminal {
+		if rest(p.from, *buf, p.write) {
+			_ = p.from.Close()
+			return
+		}
+		p.abandon()
+		return
+	}
 	for left := waiting(p.from); left > 0; {
 		n, err := p.from.Read((*buf)[:min(left, len(*buf))])
 		p.write((*buf)[:n])

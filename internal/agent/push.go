@@ -8,13 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/archive"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -56,7 +56,7 @@ func (a *agent) push(ctx context.Context, conn net.Conn, r *bufio.Reader, req *w
 
 // stagingError is an error from before anything of the workspace has changed.
 func stagingError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if sys.IsNoSpace(err) {
 		return &api.Error{Kind: api.Unavailable, Err: fmt.Errorf("the tree does not fit on the guest's disk, and nothing was changed: %w", err)}
 	}
 	return fileError(err)

@@ -137,7 +137,7 @@ func TestConcurrentConnections(t *testing.T) {
 
 func TestTooManyConnections(t *testing.T) {
 	c := serve(t, testConfig(t))
-	for range MaxConnections {
+	for range maxConnections {
 		dial(t, c)
 	}
 	reply, err := io.ReadAll(dial(t, c))

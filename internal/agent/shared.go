@@ -24,9 +24,9 @@ func adopt() (endAll func(), err error) {
 
 // reach is the part of the process table that the agent may act upon, and the way to
 // kill processes of it. On a machine of its own that is all of it.
-func (a *agent) reach() (list []task, kill func(pids []int)) {
+func (a *agent) reach() (list []sys.Task, kill func(pids []int)) {
 	if !a.cfg.Shared {
-		return tasks(), killPIDs
+		return sys.Tasks(), killPIDs
 	}
 	self, err := sys.Self()
 	if err != nil {
@@ -36,7 +36,7 @@ func (a *agent) reach() (list []task, kill func(pids []int)) {
 	for _, d := range self.Descendants() {
 		ours[d.PID] = d
 	}
-	list = slices.DeleteFunc(tasks(), func(t task) bool { return ours[t.pid].PID == 0 })
+	list = slices.DeleteFunc(sys.Tasks(), func(t sys.Task) bool { return ours[t.PID].PID == 0 })
 	return list, func(pids []int) {
 		for _, pid := range pids {
 			if d, ok := ours[pid]; ok { // one that was seen earlier may have ended

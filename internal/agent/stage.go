@@ -42,7 +42,7 @@ func (a *agent) newStage() (*stage, error) {
 	}
 }
 
-// remove frees what is left of the stage.
+// removeStage frees what is left of the stage.
 func (a *agent) removeStage(s *stage) {
 	removeTree(s.path)
 	_ = os.Remove(a.cfg.Staging) // fails while there is another stage in it
@@ -80,16 +80,11 @@ func removeTree(path string) {
 
 // fill unpacks the archive that data is, all of it.
 func (s *stage) fill(ctx context.Context, data io.Reader) (archive.Counts, error) {
-	root, err := archive.OpenRoot(s.path)
-	if err != nil {
-		return archive.Counts{}, err
-	}
-	defer func() { _ = root.Close() }()
 	// Directories that come about on the way to a member must not change the mode of
 	// what is in the workspace already, and the stage does not tell the two apart.
 	s.named = make(map[string]bool)
-	return archive.Unpack(ctx, data, root, archive.UnpackOptions{
-		Formats: archive.TarOnly, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: treeLimits,
+	return archive.UnpackDir(ctx, data, s.path, archive.UnpackOptions{
+		Formats: archive.TarOnly, Links: archive.LinksAsData, Modes: archive.ModesKept, Limits: archive.TreeLimits,
 		Private:   true, // a new directory that is its owner's alone
 		Directory: func(path string) { s.named[path] = true },
 	})

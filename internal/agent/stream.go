@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -45,18 +44,19 @@ func (f frames) Write(b []byte) (int, error) {
 func (a *agent) stream(ctx context.Context, conn net.Conn, r *bufio.Reader, req *wire.StreamRequest) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	errs := frames{conn, wire.FrameStderr}
+	errs := io.Writer(frames{conn, wire.FrameStderr})
 	var end ending
 	c, err := a.streamed(req)
+	if c.terminal != nil {
+		errs = onTerminal{frames{conn, wire.FrameStdout}}
+	}
 	if err == nil {
 		in := &input{conn: conn, r: r, gone: cancel}
 		end, err = a.run(ctx, c, frames{conn, wire.FrameStdout}, errs, in.attach)
 		in.stop()
 	}
-	var not *unstartable
-	if errors.As(err, &not) {
-		_, err = errs.Write([]byte("pyro: " + not.Error() + "\n"))
-		end = ending{code: not.code}
+	if err != nil {
+		end, err = unstarted(err, errs)
 	}
 	finish(conn, end, err)
 }
@@ -92,8 +92,16 @@ func (a *agent) streamed(req *wire.StreamRequest) (c command, err error) {
 	}
 	c.timeout = time.Duration(min(req.TimeoutMS, maxTimeout.Milliseconds())) * time.Millisecond
 	c.stdin = req.Stdin
+	if c.terminal = req.TTY; c.terminal != nil {
+		if err := checkSize(*c.terminal); err != nil {
+			return c, err
+		}
+	}
 	if c.env, err = a.environment(req.Env); err != nil {
 		return c, err
+	}
+	if c.terminal != nil && c.env["TERM"] == "" {
+		c.env["TERM"] = defaultTerm
 	}
 	cwd := req.Cwd
 	if cwd == "" {
@@ -111,13 +119,18 @@ type input struct {
 
 	ended   chan struct{} // closed by stop
 	readers sync.WaitGroup
-	stdin   *os.File
+	stdin   io.WriteCloser // nil: none is taken
 }
 
 // attach starts reading for p; stop ends it.
 func (in *input) attach(p *process) {
 	in.ended = make(chan struct{})
-	in.stdin = p.stdin
+	switch {
+	case p.stdin != nil && p.terminal != nil:
+		in.stdin = &keyboard{to: p.stdin}
+	case p.stdin != nil:
+		in.stdin = p.stdin
+	}
 	data := make(chan []byte, stdinFrames)
 	in.readers.Go(func() { // ends with the connection, at the latest by stop's deadline
 		defer close(data)
@@ -158,11 +171,13 @@ func (in *input) read(p *process, data chan<- []byte) {
 			case <-in.ended:
 				return
 			}
+		case f.Type == wire.FrameResize:
+			p.resizeTo(f.Payload)
 		case f.Type == wire.FrameSignal:
 			var s wire.Signal
 			_ = json.Unmarshal(f.Payload, &s) // what is no signal has no name
 			if sig, ok := signals[s.Name]; ok {
-				p.signal(sig)
+				p.deliver(sig)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -25,11 +26,10 @@ const (
 type bridge struct {
 	listener net.Listener
 	dial     func(context.Context) (net.Conn, error)
-	places   chan struct{}
 }
 
 func newBridge(l net.Listener, dial func(context.Context) (net.Conn, error)) *bridge {
-	return &bridge{listener: l, dial: dial, places: make(chan struct{}, maxBridged)}
+	return &bridge{listener: atMost(l, maxBridged), dial: dial}
 }
 
 // serve returns after close. Connections that are there go on until a side closes
@@ -41,28 +41,13 @@ func (b *bridge) serve(ctx context.Context) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil: // out of descriptors; somebody will close some
-			pause(ctx, acceptPause)
+			sys.Sleep(ctx, acceptPause)
 			continue
 		}
-		select {
-		case b.places <- struct{}{}:
-			go func() { // ends when either side has closed
-				defer func() { <-b.places }()
-				defer func() { _ = conn.Close() }()
-				b.connect(ctx, conn)
-			}()
-		default:
-			_ = conn.Close()
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+		go func() { // ends when either side has closed
+			defer func() { _ = conn.Close() }()
+			b.connect(ctx, conn)
+		}()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -168,7 +169,7 @@ func (s *supervisor) saveOften(ctx context.Context) {
 	}
 	failed := false
 	for wait := s.SaveEvery; ; {
-		pause(ctx, wait)
+		sys.Sleep(ctx, wait)
 		if ctx.Err() != nil {
 			return
 		}
@@ -199,32 +200,34 @@ func (s *supervisor) saveWithin(ctx context.Context) error {
 	return s.saveDisk(ctx)
 }
 
-// bringBack starts a sandbox with the disk of an image, or with the seed. That the
-// image is as it was saved is found out beside the boot: no code of the guest runs
-// before both are done.
+// bringBack starts a sandbox with the disk of an image, or with the seed. That this
+// engine wrote the image, and that it is as it was saved, is found out beside the
+// boot: no code of the guest runs before both are done.
 func (s *supervisor) bringBack(ctx context.Context, e engine.Engine, from *workspace.SavedDisk) error {
 	if from == nil {
 		return s.bringSeedBack(ctx, e)
 	}
+	path, back := s.held.Path(), s.record.WayBack(from)
 	keeper, ok := e.(engine.DiskKeeper)
 	if !ok {
-		return from.Foreign(s.ID, e.Info().Name)
+		return from.Foreign(e.Info().Name, back)
 	}
-	format, err := keeper.DiskFormat(ctx)
-	if err != nil {
+	if err := from.Present(path, back); err != nil {
 		return err
 	}
-	path := s.held.Path()
-	if err := from.Foreign(s.ID, format); err != nil {
+	verified := beside(func() error {
+		format, err := keeper.DiskFormat(ctx)
+		if err == nil {
+			err = from.Foreign(format, back)
+		}
+		if err == nil {
+			err = from.Verify(ctx, path, back)
+		}
 		return err
-	}
-	if err := from.Present(path, s.ID); err != nil {
-		return err
-	}
-	verified := beside(func() error { return from.Verify(ctx, path, s.ID) })
-	err = s.boot(ctx, e, from.Dir(path))
-	if damaged := <-verified; damaged != nil {
-		return damaged // which explains why the boot failed, if it did
+	})
+	err := s.boot(ctx, e, from.Dir(path))
+	if unfit := <-verified; unfit != nil {
+		return unfit // which explains why the boot failed, if it did
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,20 @@ func TestStopAndStartKeepTheDisk(t *testing.T) {
 	}
 	if n := b.images(t); n != 1 {
 		t.Errorf("%d images are kept, one is newest and proven", n)
+	}
+}
+
+// A supervisor may be killed when the record says already that it is stopped.
+func TestStartFreesWhatAKilledStopLeft(t *testing.T) {
+	b := newBench(t)
+	b.start(t, aWorkspace()).stop(t)
+	left := filepath.Join(b.store.SandboxDir(testID), "left")
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t, again())
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", left, err)
 	}
 }
 

@@ -1,25 +1,27 @@
 package supervisor
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
-	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
 // replyMargin is how much longer than the command's own timeout the host waits for
-// the agent: the agent must have the first word.
-const replyMargin = 10 * time.Second
+// the agent: the agent must have the first word, and commands that leave it no processor
+// do not make it fast. Clients wait longer still.
+const replyMargin = 20 * time.Second
 
 // serveExec runs one command: captured, or streamed where the client upgrades.
 func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
@@ -29,6 +31,9 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	run, err := newRun(req)
+	if err == nil {
+		err = s.addSecrets(&run, req.SecretEnv)
+	}
 	if err != nil {
 		fail(w, err)
 		return
@@ -37,8 +42,8 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 		s.stream(r.Context(), w, run)
 		return
 	}
-	if req.Stdin {
-		fail(w, &api.Error{Kind: api.Invalid, Err: errors.New("stdin needs a streamed exec")})
+	if req.Stdin || req.TTY != nil {
+		fail(w, &api.Error{Kind: api.Invalid, Err: errors.New("stdin and a terminal need a streamed exec")})
 		return
 	}
 	c := newCapture(wire.MaxCapture)
@@ -52,6 +57,25 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 	reply(w, result)
 	_ = http.NewResponseController(w).Flush()
 	_ = s.save() // or with the next one: the client has its answer
+}
+
+// addSecrets puts the secrets that a command asks for into its environment, and takes
+// those that it names itself out of what is shown and stored of it.
+func (s *supervisor) addSecrets(run *run, asked map[string]string) error {
+	env, err := s.secretEnv(asked)
+	if err != nil {
+		return err
+	}
+	if len(env) > 0 {
+		all := maps.Clone(run.request.Env)
+		if all == nil {
+			all = make(map[string]string)
+		}
+		maps.Copy(all, env)
+		run.request.Env = all
+	}
+	run.shown = s.redact(run.shown)
+	return nil
 }
 
 // run is one command on its way.
@@ -88,6 +112,8 @@ func newRun(req api.ExecRequest) (run, error) {
 		return invalid("timeout_seconds is %d, allowed are 1 to %d", req.TimeoutSeconds, int64(maxTimeout/time.Second))
 	case !strings.HasPrefix(req.Cwd, "/"):
 		return invalid("cwd %q is not absolute", req.Cwd)
+	case req.TTY != nil && req.TTY.Check() != nil:
+		return run{}, req.TTY.Check()
 	case strings.ContainsRune(shown+req.Cwd, 0):
 		return invalid("a word of the command holds a zero byte")
 	}
@@ -96,7 +122,7 @@ func newRun(req api.ExecRequest) (run, error) {
 		shown: shown, cwd: req.Cwd, timeout: timeout,
 		request: wire.StreamRequest{
 			Action: wire.ActionStream, Argv: req.Argv, Command: req.Command, Cwd: req.Cwd,
-			Env: req.Env, TimeoutMS: timeout.Milliseconds(), Stdin: req.Stdin,
+			Env: req.Env, TimeoutMS: timeout.Milliseconds(), Stdin: req.Stdin, TTY: req.TTY,
 		},
 	}, nil
 }
@@ -158,15 +184,19 @@ func (s *supervisor) dial(ctx context.Context, run run) (net.Conn, error) {
 	return conn, nil
 }
 
+// maxPiece is how much of a command's output is read at once, in bytes.
+const maxPiece = 64 << 10
+
 // relay passes frames on until the terminal one. The first terminal frame counts;
 // anything else that a guest may send is a fault of the protocol. A client that takes
 // no more is no reason not to see how the command ends.
 func (e *entry) relay(ctx context.Context, conn net.Conn, out sink) (*api.WorkspaceExec, error) {
-	out = both{e.kept, out}
+	visible := e.s.hide(both{e.kept, out})
 	var left error
 	var buf []byte
+	in := bufio.NewReaderSize(conn, maxPiece)
 	for {
-		frame, err := wire.ReadFrame(conn, &buf)
+		frame, err := wire.ReadFrame(in, &buf)
 		if err != nil {
 			if cause := cmp.Or(left, context.Cause(ctx)); cause != nil {
 				_ = e.lost(err)
@@ -176,14 +206,15 @@ func (e *entry) relay(ctx context.Context, conn net.Conn, out sink) (*api.Worksp
 		}
 		switch frame.Type {
 		case wire.FrameStdout, wire.FrameStderr:
-			if err := out.output(frame.Type, frame.Payload); err != nil && left == nil {
-				left, out = err, e.kept
+			if err := visible.output(frame.Type, frame.Payload); err != nil && left == nil {
+				left, visible.to = err, e.kept
 				abandon(conn)
 			}
 		case wire.FrameExit:
-			return e.ended(frame.Payload)
+			_ = visible.flush() // a client that takes no more has the rest in the history
+			return e.ended(frame)
 		case wire.FrameFail:
-			return nil, e.refusal(frame.Payload)
+			return nil, e.refusal(frame)
 		default:
 			return nil, e.lost(fmt.Errorf("unexpected frame %q", byte(frame.Type)))
 		}
@@ -191,34 +222,24 @@ func (e *entry) relay(ctx context.Context, conn net.Conn, out sink) (*api.Worksp
 }
 
 // refusal is what the agent says of a request that it could not do at all.
-func (e *entry) refusal(payload []byte) error {
-	var failure wire.Failure
-	if err := json.Unmarshal(payload, &failure); err != nil {
-		return e.lost(fmt.Errorf("failure frame: %w", err))
+func (e *entry) refusal(frame wire.Frame) error {
+	said := frame.Failure()
+	if errors.Is(said, wire.ErrProtocol) {
+		return e.lost(said)
 	}
 	kind := api.Invalid
-	if api.Kind(failure.Kind) == api.Unsupported { // an older agent, perhaps
+	if errors.Is(said, api.Unsupported) { // an older agent, perhaps
 		kind = api.Unsupported
 	}
-	return e.refused(&api.Error{Kind: kind, Op: "exec", ID: e.s.ID, Err: errors.New(clip(failure.Error))})
-}
-
-// maxGuestText bounds what of a guest's error text is passed on, in bytes.
-const maxGuestText = 4096
-
-func clip(text string) string {
-	if len(text) > maxGuestText {
-		return text[:maxGuestText] + " … (truncated)"
-	}
-	return text
+	return e.refused(&api.Error{Kind: kind, Op: "exec", ID: e.s.ID, Err: errors.New(said.Error())})
 }
 
 // lost says that the agent or the whole sandbox does not answer any more.
 func (s *supervisor) lost(err error) error {
-	if s.over() && s.why.reason != engine.EndedByLoss && s.why.reason != engine.EndedByOOM {
+	if s.wasStopped() {
 		return s.tooLate("exec")
 	}
-	if isTimeout(err) {
+	if wire.IsTimeout(err) {
 		return &api.Error{Kind: api.Timeout, Op: "exec", ID: s.ID, Err: errors.New("the agent did not answer"), Hint: "delete the workspace if this goes on"}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

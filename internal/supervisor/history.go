@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 
@@ -53,16 +51,13 @@ func (s *supervisor) begin(run run) (*entry, error) {
 // record when the client has its answer. It is the guest's word: nothing on the host
 // depends on it. What a command wrote that ended while the disk was being saved for a
 // stop may not be in the image: nobody is told that it succeeded.
-func (e *entry) ended(payload []byte) (*api.WorkspaceExec, error) {
+func (e *entry) ended(frame wire.Frame) (*api.WorkspaceExec, error) {
 	if err := e.s.sure("exec"); err != nil {
 		return nil, e.lost(io.EOF)
 	}
-	var exit wire.Exit
-	if err := json.Unmarshal(payload, &exit); err != nil {
-		return nil, e.lost(fmt.Errorf("exit frame: %w", err))
-	}
-	if exit.Code < -64 || exit.Code > 255 || exit.DurationMS < 0 {
-		return nil, e.lost(fmt.Errorf("exit frame: code %d after %d ms", exit.Code, exit.DurationMS))
+	exit, err := frame.Exit()
+	if err != nil {
+		return nil, e.lost(err)
 	}
 	e.log.ExitCode, e.log.DurationMS, e.log.Reason = exit.Code, exit.DurationMS, knownReason(exit.Reason)
 	e.close()
@@ -73,11 +68,14 @@ func (e *entry) ended(payload []byte) (*api.WorkspaceExec, error) {
 	}, nil
 }
 
-// lost notes that nobody knows what became of the command, and returns err as the
-// client is to see it.
+// lost notes that nobody knows what became of the command, unless it ended with the
+// workspace, and returns err as the client is to see it.
 func (e *entry) lost(err error) error {
-	unknown := api.EndedUnknown
-	e.log.ExitCode, e.log.Reason = -1, &unknown
+	reason := api.EndedUnknown
+	if e.s.wasStopped() {
+		reason = api.EndedByStop
+	}
+	e.log.ExitCode, e.log.Reason = -1, &reason
 	e.close()
 	return e.s.lost(err)
 }

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -68,7 +67,7 @@ func watchHangup(c net.Conn, gone func()) hangup {
 		for {
 			switch _, err := c.Read(one[:]); {
 			case err == nil: // nothing is expected; a newer client may say more
-			case isTimeout(err):
+			case wire.IsTimeout(err):
 				return
 			default:
 				gone()
@@ -84,9 +83,4 @@ func (h hangup) Stop() {
 	_ = h.conn.SetReadDeadline(time.Unix(1, 0))
 	<-h.done
 	_ = h.conn.SetReadDeadline(time.Time{})
-}
-
-func isTimeout(err error) bool {
-	t, ok := errors.AsType[net.Error](err)
-	return ok && t.Timeout()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -48,6 +49,7 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	go s.awaitSandbox(ctx)
 	go s.saveOften(alive)
 	go s.awaitIdle(alive)
+	go s.watchServices(alive)
 	select {
 	case <-s.end:
 	case <-ctx.Done():
@@ -76,6 +78,11 @@ func (s *supervisor) over() bool {
 	default:
 		return false
 	}
+}
+
+// wasStopped reports whether the end has been decided, and not by the sandbox's own.
+func (s *supervisor) wasStopped() bool {
+	return s.over() && s.why.reason != engine.EndedByLoss && s.why.reason != engine.EndedByOOM
 }
 
 // tooLate is the error of what came, or was done, after the end had been decided.
@@ -144,10 +151,10 @@ func (s *supervisor) awaitIdle(ctx context.Context) {
 	}
 	s.use.last.CompareAndSwap(0, s.Now().UnixNano())
 	failed := false
-	for wait := idle; ctx.Err() == nil; pause(ctx, wait) {
+	for wait := idle; ctx.Err() == nil; sys.Sleep(ctx, wait) {
 		since := s.Now().Sub(time.Unix(0, s.use.last.Load()))
 		switch {
-		case s.use.active.Load() > 0:
+		case s.use.active.Load() > 0, s.recorded().RunsServices():
 			wait = idle
 		case since < idle:
 			wait = idle - since
@@ -210,6 +217,7 @@ func (s *supervisor) conclude(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
 	defer cancel()
+	defer s.endServices()
 	if err := s.endSandbox(ctx); err != nil {
 		return err
 	}
@@ -229,7 +237,10 @@ func (s *supervisor) conclude(ctx context.Context) error {
 		}
 		return s.held.Remove(ctx)
 	}
-	s.note(func(r *workspace.Record) { r.State, r.Reason = api.StateStopped, s.why.reason })
+	s.note(func(r *workspace.Record) {
+		r.State, r.Reason = api.StateStopped, s.why.reason
+		r.EndServices(!s.wasStopped(), s.Now())
+	})
 	return errors.Join(unsaved, s.save(), s.held.Reap(ctx))
 }
 
@@ -241,7 +252,7 @@ func (s *supervisor) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	for s.use.active.Load() > 0 && ctx.Err() == nil {
-		pause(ctx, time.Millisecond)
+		sys.Sleep(ctx, time.Millisecond)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *supervisor) serveDelete(w http.ResponseWriter, _ *http.Request) {
 	<-s.gone
 	switch {
 	case s.outcome != nil:
-		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Hint: api.HintOf(s.outcome), Err: s.outcome})
+		fail(w, api.About(op, s.ID, s.outcome))
 	case !s.why.remove:
 		fail(w, &api.Error{Kind: api.Conflict, Op: op, ID: s.ID, Err: errors.New("it was just stopping"), Hint: "try again"})
 	default:
@@ -71,7 +71,7 @@ func (s *supervisor) serveStop(w http.ResponseWriter, r *http.Request) {
 	<-s.gone
 	switch {
 	case s.outcome != nil:
-		fail(w, &api.Error{Kind: api.KindOf(s.outcome), Op: op, ID: s.ID, Hint: api.HintOf(s.outcome), Err: s.outcome})
+		fail(w, api.About(op, s.ID, s.outcome))
 	case s.why.remove, err != nil && s.why.reason != workspace.ReasonShutdown: // which has saved the disk itself
 		fail(w, s.tooLate(op))
 	default:
@@ -97,7 +97,7 @@ func (s *supervisor) serveUpdate(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	if refused != nil {
-		fail(w, &api.Error{Kind: api.KindOf(refused), Op: op, ID: s.ID, Hint: api.HintOf(refused), Err: refused})
+		fail(w, api.About(op, s.ID, refused))
 		return
 	}
 	if err := s.save(); err != nil { // what was refused must not come to count later

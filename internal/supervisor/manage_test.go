@@ -109,3 +109,23 @@ func TestLogsKnowTheEndThatTheClientDidNotSee(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Who stopped a workspace has ended what ran in it, and the history does not wonder.
+func TestLogsKnowWhatAStopEnded(t *testing.T) {
+	b := newBench(t)
+	r, launched := b.launch(t, b.cfg, aWorkspace())
+	conn, in := r.upgrade(t, launched.ControlSocket, api.ExecRequest{Argv: []string{"sh", "-c", "echo begun; sleep 3000"}})
+	defer func() { _ = conn.Close() }()
+	one := make([]byte, 5+len("begun\n"))
+	if _, err := in.Read(one); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(t)
+	logs, err := workspace.ReadLogs(t.Context(), b.store, testID, 0)
+	if err != nil || logs.Count != 1 {
+		t.Fatalf("%+v, %v", logs, err)
+	}
+	if got := logs.Entries[0]; got.Stdout != "begun\n" || got.ExitCode != -1 || got.Reason == nil || *got.Reason != api.EndedByStop {
+		t.Errorf("%+v", got)
+	}
+}

@@ -88,7 +88,7 @@ func (f *frameReader) next() error {
 	}
 	frame, err := wire.ReadFrame(f.in, &f.buf)
 	switch {
-	case isTimeout(err):
+	case wire.IsTimeout(err):
 		return &api.Error{Kind: api.Timeout, Err: errors.New("the client sends no more of the seed")}
 	case err != nil:
 		return errClientGone

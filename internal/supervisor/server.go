@@ -21,6 +21,10 @@ import (
 // 2 MiB.
 const maxBody = 8 << 20
 
+// maxControl is how many connections there may be to the control socket: one for each
+// command that runs, so more than any guest has processes by default.
+const maxControl = 1024
+
 // server is the two sockets of a workspace.
 type server struct {
 	http    *http.Server
@@ -40,7 +44,7 @@ func (s *supervisor) listen() (*server, error) {
 		return nil, err
 	}
 	return &server{
-		control: control,
+		control: atMost(control, maxControl),
 		bridge:  newBridge(agent, s.dialBusy),
 		http: &http.Server{
 			Handler:           s.routes(),
@@ -86,6 +90,43 @@ func (p private) Accept() (net.Conn, error) {
 	}
 }
 
+// limited closes connections that come while it has no place, at once: whoever holds
+// all of them costs nobody more than that.
+type limited struct {
+	net.Listener
+	places chan struct{}
+}
+
+func atMost(l net.Listener, places int) limited { return limited{l, make(chan struct{}, places)} }
+
+// Accept implements net.Listener.
+func (l limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.places <- struct{}{}:
+			return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
+		default:
+			_ = conn.Close()
+		}
+	}
+}
+
+// placed is a connection that leaves its place when it is closed.
+type placed struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (p *placed) Close() error {
+	defer p.leave()
+	return p.Conn.Close()
+}
+
 // serve returns after close, when the last connection has ended.
 func (v *server) serve(ctx context.Context) error {
 	go v.bridge.serve(ctx) // ends with close
@@ -118,6 +159,7 @@ func (s *supervisor) routes() http.Handler {
 	mux.HandleFunc("GET /v1/logs", s.serveLogs)
 	mux.HandleFunc("PUT /v1/sync", s.serveSync)
 	mux.HandleFunc("POST /v1/sync/compare", s.serveCompare)
+	s.routeLive(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
 	})
@@ -126,7 +168,7 @@ func (s *supervisor) routes() http.Handler {
 
 // hello is how this supervisor introduces itself.
 func (s *supervisor) hello() *api.Hello {
-	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync"}}
+	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets"}}
 }
 
 // dialBusy is a connection to the agent that counts as use of the workspace until it

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,7 +106,7 @@ func TestHello(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync"}}
+	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -203,22 +202,4 @@ func TestHangup(t *testing.T) {
 			t.Errorf("read %q, %v", got, err)
 		}
 	})
-}
-
-func TestClip(t *testing.T) {
-	if got := clip(strings.Repeat("x", maxGuestText)); len(got) != maxGuestText {
-		t.Errorf("what fits was cut to %d bytes", len(got))
-	}
-	if got := clip(strings.Repeat("x", maxGuestText+1)); !strings.HasSuffix(got, "x … (truncated)") {
-		t.Errorf("ends in %q", got[len(got)-20:])
-	}
-}
-
-func TestIsTimeout(t *testing.T) {
-	conn, _ := pipe(t)
-	_ = conn.SetReadDeadline(time.Unix(1, 0))
-	_, err := conn.Read(make([]byte, 1))
-	if !isTimeout(err) || isTimeout(io.EOF) || isTimeout(net.ErrClosed) {
-		t.Errorf("%v, or EOF, or closed, is wrongly told", err)
-	}
 }

@@ -77,7 +77,7 @@ func (s *supervisor) undo(ctx context.Context, op string, err error, free func(c
 	if s.journal != nil {
 		_ = s.journal.Close()
 	}
-	return errors.Join(&api.Error{Kind: api.KindOf(err), Op: op, ID: s.ID, Hint: api.HintOf(err), Err: err}, free(cleanup))
+	return errors.Join(api.About(op, s.ID, err), free(cleanup))
 }
 
 // make acquires, in this order: a place, record, run directory, uid, sandbox, seed,
@@ -96,10 +96,16 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch, in *bufi
 		return nil, err
 	}
 	fault.Hit("recorded")
+	if err := s.keepSecrets(launch.Request.Secrets); err != nil {
+		return nil, err
+	}
 	if err := s.bootAny(ctx, asked, engines); err != nil {
 		return nil, err
 	}
 	fault.Hit("sandbox")
+	if err := s.installSecrets(ctx, s.secrets.all()); err != nil {
+		return nil, err
+	}
 	if launch.Request.Seed != nil {
 		if err := s.seed(ctx, launch, in); err != nil {
 			return nil, err
@@ -259,7 +265,7 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 		err = s.reserve()
 	}
 	if err != nil {
-		return nil, errors.Join(&api.Error{Kind: api.KindOf(err), Op: op, ID: s.ID, Hint: api.HintOf(err), Err: err}, held.Unlock())
+		return nil, errors.Join(api.About(op, s.ID, err), held.Unlock())
 	}
 	before := s.record
 	server, err := s.remake(ctx, req, engines[0])
@@ -287,7 +293,7 @@ func (s *supervisor) reclaim(ctx context.Context) (workspace.Record, error) {
 	case r.State == api.StateStarted:
 		return r, workspace.Settle(ctx, s.held, &r)
 	}
-	return r, nil
+	return r, s.held.Reap(ctx) // it may have been killed after the record said that it was stopped
 }
 
 // remake acquires for a workspace that was stopped what make does for a new one. The
@@ -300,6 +306,7 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 	}
 	running := s.record
 	running.Supervisor, running.State, running.Reason = myself, api.StateStarted, ""
+	running.EndServices(false, s.Now())
 	if err := workspace.Write(s.held, running); err != nil {
 		return nil, err
 	}
@@ -308,12 +315,19 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 	if req.Previous {
 		from = s.record.Previous()
 	}
+	if err := s.loadSecrets(); err != nil {
+		return nil, err
+	}
 	if err := s.bringBack(ctx, e, from); err != nil {
 		return nil, err
 	}
 	fault.Hit("restart-sandbox")
+	if err := s.installSecrets(ctx, s.secrets.all()); err != nil {
+		return nil, err
+	}
 	server, err := s.open(func(r *workspace.Record) {
 		r.Supervisor, r.Disk, r.Proven, r.LastActivityAt = myself, from, from, api.At(s.Now())
+		r.EndServices(false, s.Now())
 		r.Pushes = r.PushesIn(from)
 	})
 	if err == nil {

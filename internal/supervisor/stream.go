@@ -37,7 +37,7 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 	}
 	defer func() { _ = agent.Close() }()
 	go func() { // ends when the client's connection does, at the latest with this call
-		cancel(forward(agent, buffered, run.request.Stdin))
+		cancel(forward(agent, buffered, run.request))
 		abandon(agent)
 	}()
 	result, err := e.relay(ctx, agent, frames{conn})
@@ -52,14 +52,16 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 var errClientLeft = errors.New("the client left")
 
 // forward passes the client's frames to the agent until the client says no more.
-func forward(agent net.Conn, client *bufio.Reader, stdin bool) error {
+func forward(agent net.Conn, client *bufio.Reader, request wire.StreamRequest) error {
 	var buf []byte
 	for {
 		frame, err := wire.ReadFrame(client, &buf)
 		if err != nil {
 			return errClientLeft
 		}
-		if frame.Type != wire.FrameSignal && (frame.Type != wire.FrameStdin || !stdin) {
+		switch {
+		case frame.Type == wire.FrameSignal, frame.Type == wire.FrameStdin && request.Stdin, frame.Type == wire.FrameResize && request.TTY != nil:
+		default:
 			return fmt.Errorf("unexpected frame %q from the client", byte(frame.Type))
 		}
 		if err := wire.WriteFrame(agent, frame.Type, frame.Payload); err != nil {

@@ -30,8 +30,8 @@ import (
 
 // The sockets of a running workspace, in its run directory.
 const (
-	ControlSocket = "control.sock"
-	AgentSocket   = "agent.sock"
+	ControlSocket = store.ControlSocket
+	AgentSocket   = store.AgentSocket
 )
 
 // Config is what a supervisor needs to know.
@@ -74,6 +74,10 @@ type supervisor struct {
 	// what a client was told has happened is in the image.
 	turn sync.RWMutex
 
+	services services
+	secrets  secrets
+	shells   sync.Mutex // held while the agent is asked for them and what it says is noted
+
 	use    use
 	saving sync.Mutex // one image at a time
 	saved  marks      // what the newest image holds; guarded by saving
@@ -100,6 +104,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return errors.Join(err, Refuse(cfg.Client, err))
 	}
 	s := &supervisor{Config: cfg, kind: launch.Kind, begun: make(map[int]bool), end: make(chan struct{}), gone: make(chan struct{})}
+	s.services.begun = make(chan struct{}, 1)
 	server, err := s.start(ctx, launch, in)
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))

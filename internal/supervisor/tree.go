@@ -69,7 +69,7 @@ func (s *supervisor) serveSync(w http.ResponseWriter, r *http.Request) {
 	reply(w, api.Sync{
 		WorkspaceID: s.ID, ExecutionMode: s.view().ExecutionMode,
 		WorkspaceSync: api.SyncCounts{
-			Mode: q.Get("mode"), SourcePath: q.Get("source"), Destination: pushed.Destination,
+			Mode: q.Get("mode"), SourcePath: q.Get("source"), Destination: placeOf(q.Get("destination")),
 			EntryCount: int(pushed.EntryCount), BytesWritten: pushed.BytesWritten,
 		},
 	})
@@ -177,10 +177,15 @@ func (s *supervisor) endsNow(err error) bool {
 	}
 }
 
-// treeError names the workspace in an error of the agent's.
+// treeError names the workspace in an error of the agent's. A next step is ours to
+// name: what the guest would have people do is not passed on.
 func (s *supervisor) treeError(err error) error {
 	if s.endsNow(err) {
 		return s.tooLate(opSync)
 	}
-	return &api.Error{Kind: api.KindOf(err), Op: opSync, ID: s.ID, Hint: api.HintOf(err), Err: err}
+	kind, hint := api.KindOf(err), api.HintOf(err)
+	if hint == "" && (kind == api.Unavailable || kind == api.Internal) {
+		hint = "`pyro workspace status " + s.ID + "` shows whether it runs; what comes in has to fit on its disk"
+	}
+	return &api.Error{Kind: kind, Op: opSync, ID: s.ID, Hint: hint, Err: err}
 }

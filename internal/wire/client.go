@@ -97,11 +97,16 @@ func (c *Client) call(ctx context.Context, x exchange) error {
 	go func() { sent <- l.send(x, line) }() // ends with the body, or when the connection is closed
 	data, readErr := l.readAll(x.limit)
 	l.close()
-	sendErr := <-sent
+	return l.outcome(x, data, readErr, <-sent)
+}
+
+// outcome is what came of an exchange of which something was sent after the request.
+// A fault of what was to be sent explains every other.
+func (l *link) outcome(x exchange, data []byte, readErr, sendErr error) error {
 	var fault *sourceError
 	switch {
 	case errors.As(sendErr, &fault):
-		return &api.Error{Kind: api.Invalid, Op: x.op, Err: fault}
+		return &api.Error{Kind: sourceKind(l.ctx, fault), Op: x.op, Err: fault}
 	case readErr != nil:
 		return l.failed(readErr)
 	case sendErr != nil && len(data) == 0:
@@ -111,9 +116,18 @@ func (c *Client) call(ctx context.Context, x exchange) error {
 		return l.failed(err)
 	}
 	if sendErr != nil {
-		return l.failed(fmt.Errorf("%w: answered before the whole request was there: %w", ErrProtocol, sendErr))
+		return l.failed(fmt.Errorf("%w: answered before all that was announced was there: %w", ErrProtocol, sendErr))
 	}
 	return nil
+}
+
+// sourceKind is why there is nothing more to send.
+func sourceKind(ctx context.Context, fault *sourceError) api.Kind {
+	var known *api.Error
+	if ctx.Err() != nil || errors.As(fault, &known) {
+		return causeOf(ctx, fault)
+	}
+	return api.Invalid
 }
 
 // encode is the request line.

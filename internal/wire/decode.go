@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"unicode/utf8"
 
@@ -57,7 +58,16 @@ func (o object) failure() error {
 	if text == "" {
 		text = "the agent failed and did not say why"
 	}
-	return &api.Error{Kind: kindFrom(string(kind)), Err: errors.New(clip(string(text), MaxErrorText))}
+	return &api.Error{Kind: kindFrom(string(kind)), Err: errors.New(cutText(string(text)))}
+}
+
+// cutText cuts the text of an error to MaxErrorText, and says so in it.
+func cutText(text string) string {
+	const mark = " … (truncated)"
+	if text = clip(text, MaxErrorText+1); len(text) <= MaxErrorText {
+		return text
+	}
+	return clip(text, MaxErrorText-len(mark)) + mark
 }
 
 // kindFrom takes a kind from the wire; one that is unknown or missing (the replaced
@@ -141,10 +151,20 @@ func (r *ReadShellReply) check() error {
 	if r.Cursor < 0 || r.NextCursor < r.Cursor {
 		return fmt.Errorf("cursor: from %d to %d", r.Cursor, r.NextCursor)
 	}
-	return r.ShellReply.check()
+	return errors.Join(r.ShellReply.check(), notNegative("skipped_chars", r.SkippedChars))
 }
 
+func (r *WriteShellReply) check() error {
+	return errors.Join(r.ShellReply.check(), notNegative("input_length", r.InputLength))
+}
+
+// noCode is an Exit.Code that was not said.
+const noCode = math.MinInt
+
 func (r *Exit) check() error {
+	if r.Code == noCode {
+		return errors.New("exit_code: is missing")
+	}
 	// Exit statuses have eight bits, and Linux has 64 signals.
 	if r.Code < -64 || r.Code > 255 {
 		return fmt.Errorf("exit_code: %d", r.Code)

@@ -89,7 +89,7 @@ func Fail(w io.Writer, err error) error {
 
 // FailureOf is err as it crosses the wire.
 func FailureOf(err error) Failure {
-	text := clip(err.Error(), MaxErrorText)
+	text := cutText(err.Error())
 	if text == "" {
 		text = api.KindOf(err).Error()
 	}

@@ -143,8 +143,10 @@ func (l *link) send(x exchange, line []byte) error {
 }
 
 // readAll reads to the end of the connection.
-func (l *link) readAll(limit int) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(l, int64(limit)+1))
+func (l *link) readAll(limit int) ([]byte, error) { return readBounded(l, limit) }
+
+func readBounded(r io.Reader, limit int) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("read reply: %w", err)
 	}

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/pyro-sandbox/pyro/api"
+
 // Port is where the agent listens on a vsock, and the only one that a bridge to it
 // connects to.
 const Port = 5005
@@ -43,6 +45,9 @@ type Hello struct {
 	Capabilities []string `json:"capabilities"`
 }
 
+// CapabilityTTY says that StreamRequest.TTY is heeded.
+const CapabilityTTY = "exec_stream_tty"
+
 // Protocol counts incompatible changes of what lies on top of the base protocol.
 const Protocol = 1
 
@@ -57,6 +62,11 @@ type StreamRequest struct {
 	Env       map[string]string `json:"env,omitempty"`
 	TimeoutMS int64             `json:"timeout_ms,omitempty"` // 0: none
 	Stdin     bool              `json:"stdin,omitempty"`      // FrameStdin follows; else stdin is empty
+
+	// TTY is the size of the terminal that the command runs on: what it prints is all
+	// FrameStdout, an empty FrameStdin is an end of file as it is typed, FrameResize may
+	// come, and a signal goes to the foreground. Nil: pipes.
+	TTY *api.TerminalSize `json:"tty,omitempty"`
 }
 
 // Signal is the payload of FrameSignal: to the whole process group of the command.

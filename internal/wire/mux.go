@@ -24,6 +24,7 @@ func MuxConfig() *yamux.Config {
 	c.AcceptBacklog = maxUnaccepted
 	c.ConnectionWriteTimeout = 24 * time.Hour
 	c.MaxStreamWindowSize = maxWindow
+	c.StreamOpenTimeout = 0 // it would end the whole session
 	c.StreamCloseTimeout = time.Minute
 	c.LogOutput = io.Discard
 	return c

@@ -102,7 +102,11 @@ type ReadShellReply struct {
 	Cursor     int64  `json:"cursor"`
 	NextCursor int64  `json:"next_cursor"`
 	Output     string `json:"output"`
-	Truncated  bool   `json:"truncated"` // more is there already
+	Truncated  bool   `json:"truncated"` // more is there already, or some before it is lost
+
+	// SkippedChars counts what lay between the cursor that was asked for and Cursor and is
+	// not kept any more.
+	SkippedChars int64 `json:"skipped_chars,omitempty"`
 }
 
 // WriteShellReply says what was typed.

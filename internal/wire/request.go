@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -190,11 +189,8 @@ func newRequest(action string) Request {
 	case ActionCompare:
 		return &CompareRequest{Action: action, Destination: defaultRoot}
 	}
-	return nil
+	return newLive(action)
 }
-
-// serviceActions are in the base protocol, and not yet in this version.
-var serviceActions = []string{"start_service", "status_service", "logs_service", "stop_service"}
 
 // DecodeRequest decodes a request line, with or without its line feed. A missing
 // action means ActionExec. Absent and null fields have their defaults, unknown
@@ -218,8 +214,6 @@ func DecodeRequest(line []byte) (Request, error) {
 	}
 	req := newRequest(string(action))
 	switch {
-	case req == nil && slices.Contains(serviceActions, string(action)):
-		return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("this version of the agent does not have %s yet", action)}
 	case req == nil:
 		return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("unknown action %q", clip(string(action), 64))}
 	}

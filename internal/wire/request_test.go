@@ -78,7 +78,6 @@ func TestDecodeRequestRefuses(t *testing.T) {
 		"bad UTF-8":      {"{\"command\":\"\xff\"}", api.Invalid, "UTF-8"},
 		"deep":           {`{"x":` + strings.Repeat("[", 1<<20) + `}`, api.Invalid, "levels"},
 		"unknown action": {`{"action":"reboot","command":"ls"}`, api.Unsupported, `unknown action "reboot"`},
-		"service action": {`{"action":"start_service"}`, api.Unsupported, "does not have start_service yet"},
 		"empty action":   {`{"action":""}`, api.Unsupported, `unknown action ""`},
 		"number action":  {`{"action":5}`, api.Unsupported, `unknown action "5"`},
 		"long action":    {`{"action":"` + strings.Repeat("a", 9999) + `"}`, api.Unsupported, "unknown action"},

@@ -1,6 +1,10 @@
 package wire
 
-import "context"
+import (
+	"context"
+
+	"github.com/pyro-sandbox/pyro/api"
+)
 
 // stopped is a shell of which the agent says nothing.
 func stopped() ShellReply { return ShellReply{Cwd: defaultRoot, State: ShellStopped} }
@@ -53,4 +57,29 @@ func (c *Client) CloseShell(ctx context.Context, id string) (CloseShellReply, er
 	reply := CloseShellReply{ShellReply: stopped(), Closed: true}
 	err := c.ask(ctx, r.Action, r, &reply)
 	return reply, err
+}
+
+// ListShells returns all shells, the oldest first.
+func (c *Client) ListShells(ctx context.Context) (ShellsReply, error) {
+	var reply ShellsReply
+	err := c.call(ctx, exchange{
+		op: ActionListShells, request: ListShellsRequest{Action: ActionListShells}, into: &reply, limit: MaxListLine, timeout: usualTimeout,
+	})
+	return reply, err
+}
+
+// ResizeShell changes the size of a shell's terminal.
+func (c *Client) ResizeShell(ctx context.Context, id string, size api.TerminalSize) (ShellReply, error) {
+	reply := stopped()
+	err := c.ask(ctx, ActionResizeShell, ResizeShellRequest{Action: ActionResizeShell, ShellID: id, Cols: size.Cols, Rows: size.Rows}, &reply)
+	return reply, err
+}
+
+// AttachShell connects a terminal with a shell. It returns when the request is sent; a
+// shell that does not exist is the first frame. The caller closes the stream, as the end
+// of ctx does, which leaves the shell as it is. Nothing else bounds how long it may be
+// silent.
+func (c *Client) AttachShell(ctx context.Context, r AttachShellRequest) (*Stream, error) {
+	r.Action = ActionAttachShell
+	return c.frames(ctx, r.Action, r)
 }

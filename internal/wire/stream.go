@@ -19,6 +19,7 @@ type Stream struct {
 	r     *bufio.Reader
 	buf   []byte
 	state streamState
+	watch bool // FrameService may come
 	write sync.Mutex
 }
 
@@ -40,7 +41,19 @@ func (c *Client) Stream(ctx context.Context, r StreamRequest) (*Stream, error) {
 	if err := checkText(r.Action, append(r.Argv, r.Command, r.Cwd)...); err != nil {
 		return nil, err
 	}
-	x := exchange{op: r.Action, request: r, timeout: usualTimeout}
+	s, err := c.frames(ctx, r.Action, r)
+	if err == nil && r.TimeoutMS > 0 {
+		const most = int64(time.Duration(1<<62) / time.Millisecond)
+		end := time.Now().Add(time.Duration(min(r.TimeoutMS, most))*time.Millisecond + execMargin)
+		_ = s.link.conn.SetDeadline(end)
+	}
+	return s, err
+}
+
+// frames sends a request whose answer is frames. The agent may be silent as long as it
+// likes, until ctx ends.
+func (c *Client) frames(ctx context.Context, op string, request any) (*Stream, error) {
+	x := exchange{op: op, request: request, timeout: usualTimeout}
 	line, err := x.encode()
 	if err != nil {
 		return nil, err
@@ -52,12 +65,7 @@ func (c *Client) Stream(ctx context.Context, r StreamRequest) (*Stream, error) {
 	if err := l.send(x, line); err != nil {
 		return nil, l.failed(err)
 	}
-	var end time.Time
-	if r.TimeoutMS > 0 {
-		const most = int64(time.Duration(1<<62) / time.Millisecond)
-		end = time.Now().Add(time.Duration(min(r.TimeoutMS, most))*time.Millisecond + execMargin)
-	}
-	_ = l.conn.SetDeadline(end) // see link.pace
+	_ = l.conn.SetDeadline(time.Time{}) // see link.pace
 	return &Stream{link: l, r: bufio.NewReaderSize(l.conn, maxPiece)}, nil
 }
 
@@ -101,6 +109,10 @@ func (s *Stream) next() (Frame, error) {
 	switch f.Type {
 	case FrameStdout, FrameStderr, FrameExit, FrameFail:
 		return f, nil
+	case FrameService:
+		if s.watch {
+			return f, nil
+		}
 	}
 	return Frame{}, fmt.Errorf("%w: frame %q from the agent", ErrProtocol, byte(f.Type))
 }
@@ -136,7 +148,7 @@ func (s *Stream) Close() error {
 
 // Exit decodes the payload of a FrameExit.
 func (f Frame) Exit() (Exit, error) {
-	exit := Exit{Code: -1}
+	exit := Exit{Code: noCode}
 	if f.Type != FrameExit {
 		return exit, fmt.Errorf("%w: frame %q is no exit", ErrProtocol, byte(f.Type))
 	}

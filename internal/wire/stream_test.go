@@ -157,7 +157,9 @@ func TestExitFrame(t *testing.T) {
 	}{
 		"status":        {`{"exit_code":3,"duration_ms":2,"duration_us":2100}`, Exit{Code: 3, DurationMS: 2, DurationUS: 2100}, false},
 		"signal":        {`{"exit_code":-9,"reason":"oom","new":1}`, Exit{Code: -9, Reason: api.EndedByOOM}, false},
-		"no status":     {`{}`, Exit{Code: -1}, false},
+		"no status":     {`{}`, Exit{}, true},
+		"other case":    {`{"Exit_Code":0}`, Exit{}, true},
+		"null status":   {`{"exit_code":null}`, Exit{}, true},
 		"large status":  {`{"exit_code":256}`, Exit{}, true},
 		"large signal":  {`{"exit_code":-65}`, Exit{}, true},
 		"negative time": {`{"exit_code":0,"duration_us":-1}`, Exit{}, true},

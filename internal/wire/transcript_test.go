@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/wire/wiretest"
 )
@@ -97,7 +98,11 @@ func call(t *testing.T, conn net.Conn, c *wiretest.Case) outcome {
 	case *wire.ExportRequest:
 		o, err = export(t.Context(), client, req)
 	case *wire.StreamRequest:
-		o.Reply, err = stream(t.Context(), client, req, c)
+		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.Stream(t.Context(), *req) })
+	case *wire.AttachShellRequest:
+		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.AttachShell(t.Context(), *req) })
+	case *wire.DialRequest:
+		o.Body, err = tunnel(t.Context(), client, req, c)
 	default:
 		o.Reply, err = ask(t.Context(), client, req, c)
 	}
@@ -135,8 +140,20 @@ func ask(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest
 		return client.WriteFile(ctx, string(req.Path), string(req.Text))
 	case *wire.DeleteRequest:
 		return client.Delete(ctx, string(req.Path))
+	case *wire.OpenShellRequest:
+		return client.OpenShell(ctx, *req)
 	case *wire.ReadShellRequest:
 		return client.ReadShell(ctx, *req)
+	case *wire.WriteShellRequest:
+		return client.WriteShell(ctx, *req)
+	case *wire.SignalShellRequest:
+		return client.SignalShell(ctx, string(req.ShellID), string(req.Signal))
+	case *wire.CloseShellRequest:
+		return client.CloseShell(ctx, string(req.ShellID))
+	case *wire.ListShellsRequest:
+		return client.ListShells(ctx)
+	case *wire.ResizeShellRequest:
+		return client.ResizeShell(ctx, req.ShellID, api.TerminalSize{Cols: req.Cols, Rows: req.Rows})
 	case *wire.PushRequest:
 		return client.PushTree(ctx, req.Destination, bytes.NewReader(payloads(body)))
 	case *wire.CompareRequest:
@@ -157,8 +174,8 @@ func export(ctx context.Context, client *wire.Client, req *wire.ExportRequest) (
 }
 
 // stream sends the frames of the host's second turn and returns what comes.
-func stream(ctx context.Context, client *wire.Client, req *wire.StreamRequest, c *wiretest.Case) ([]string, error) {
-	s, err := client.Stream(ctx, *req)
+func stream(c *wiretest.Case, begin func() (*wire.Stream, error)) ([]string, error) {
+	s, err := begin()
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +201,23 @@ func stream(ctx context.Context, client *wire.Client, req *wire.StreamRequest, c
 		}
 		got = append(got, string(f.Type)+" "+string(f.Payload))
 	}
+}
+
+// tunnel sends the payload of the host's second turn and returns what comes back.
+func tunnel(ctx context.Context, client *wire.Client, req *wire.DialRequest, c *wiretest.Case) (string, error) {
+	conn, err := client.DialTunnel(ctx, req.Address)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write(payloads(c.Turns[2].Data)); err != nil {
+		return "", err
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(conn)
+	return string(answer), err
 }
 
 // payloads is what frames hold together.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/yamux"
 	"github.com/mdlayher/vsock"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -127,7 +127,7 @@ func causeOf(ctx context.Context, err error) api.Kind {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return api.Canceled
-	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil, IsTimeout(err):
 		return api.Timeout
 	case errors.As(err, &known):
 		return known.Kind
@@ -135,4 +135,11 @@ func causeOf(ctx context.Context, err error) api.Kind {
 		return api.Internal
 	}
 	return api.Unavailable
+}
+
+// IsTimeout reports whether err is of a deadline: of sockets, of contexts, and of the multiplexer, which
+// for one that its peer does not read has an error of its own.
+func IsTimeout(err error) bool {
+	slow, ok := errors.AsType[net.Error](err) // context.DeadlineExceeded and os.ErrDeadlineExceeded are such
+	return ok && slow.Timeout() || errors.Is(err, yamux.ErrConnectionWriteTimeout)
 }

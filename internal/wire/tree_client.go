@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -132,43 +131,7 @@ func (c *Client) sendTree(ctx context.Context, x exchange, fill func(io.Writer) 
 // readWhileSent reads to the end of the connection. The deadline is the sender's: it
 // moves as long as the agent takes what is sent, and not for a reply in drops.
 func (l *link) readWhileSent(limit int) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(l.conn, int64(limit)+1))
-	if err != nil {
-		return nil, fmt.Errorf("read reply: %w", err)
-	}
-	if len(data) > limit {
-		return nil, violated(fmt.Errorf("is longer than %d bytes", limit))
-	}
-	return data, nil
-}
-
-// outcome is what came of a tree that was sent.
-func (l *link) outcome(x exchange, data []byte, readErr, sendErr error) error {
-	var fault *sourceError
-	switch {
-	case errors.As(sendErr, &fault):
-		return &api.Error{Kind: sourceKind(l.ctx, fault), Op: x.op, Err: fault}
-	case readErr != nil:
-		return l.failed(readErr)
-	case sendErr != nil && len(data) == 0:
-		return l.failed(sendErr)
-	}
-	if err := decodeReply(data, x.into); err != nil {
-		return l.failed(err)
-	}
-	if sendErr != nil {
-		return l.failed(fmt.Errorf("%w: answered before the whole tree was there: %w", ErrProtocol, sendErr))
-	}
-	return nil
-}
-
-// sourceKind is why there is nothing more to send.
-func sourceKind(ctx context.Context, fault *sourceError) api.Kind {
-	var known *api.Error
-	if ctx.Err() != nil || errors.As(fault, &known) {
-		return causeOf(ctx, fault)
-	}
-	return api.Invalid
+	return readBounded(l.conn, limit)
 }
 
 // sender writes the frames of one tree. It alone sets the deadlines of its link: of

@@ -150,7 +150,7 @@ func TestTreeIsAnsweredEarly(t *testing.T) {
 		text  string
 	}{
 		"refused":       {`{"error":"no space left on device","kind":"unavailable"}`, api.Unavailable, "no space left on device"},
-		"said to be ok": {`{"count":1,"needed":"AQ=="}`, api.Internal, "before the whole tree"},
+		"said to be ok": {`{"count":1,"needed":"AQ=="}`, api.Internal, "before all that was announced"},
 		"garbage":       {"x", api.Internal, ErrProtocol.Error()},
 		"end":           {"", api.Unavailable, "send"},
 	} {
