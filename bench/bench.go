@@ -62,18 +62,23 @@ func open(bin string, n int) (_ *bench, err error) {
 	if b.client, err = pyro.Open(&pyro.Options{Binary: b.program("pyro"), Env: b.env}); err != nil {
 		return nil, err
 	}
-	getenv := func(key string) string {
+	b.store, err = openStore(places)
+	return b, err
+}
+
+// openStore opens the store in places, given as variables of the environment; of what
+// is not among them our own counts.
+func openStore(places map[string]string) (*store.Store, error) {
+	dirs, err := store.FindDirs(func(key string) string {
 		if dir, ok := places[key]; ok {
 			return dir
 		}
 		return os.Getenv(key)
-	}
-	dirs, err := store.FindDirs(getenv, os.Geteuid())
+	}, os.Geteuid())
 	if err != nil {
 		return nil, err
 	}
-	b.store, err = store.Open(dirs)
-	return b, err
+	return store.Open(dirs)
 }
 
 func (b *bench) close() {

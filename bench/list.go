@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -54,11 +53,7 @@ func (b *bench) elsewhere(name string) (*store.Store, []string, error) {
 		places[key] = filepath.Join(b.dir, name, strings.ToLower(key))
 		env = append(env, key+"="+places[key])
 	}
-	dirs, err := store.FindDirs(func(key string) string { return places[key] }, os.Geteuid())
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := store.Open(dirs)
+	st, err := openStore(places)
 	return st, env, err
 }
 

@@ -45,6 +45,7 @@ func rows() []row {
 		{"start-100mb", start(largeDisk)},
 		{"seed", seed},
 		{"sync", syncOne},
+		{"neighbour", neighbour},
 		{"storm", storm}, // last, for the load that it leaves
 	}
 }

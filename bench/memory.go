@@ -33,26 +33,30 @@ func sizes(ctx context.Context, b *bench) (r result, err error) {
 		if err != nil {
 			return err
 		}
-		supervisor, err := pss(p.supervisor)
-		if err != nil {
-			return err
-		}
-		runsc, err := pss(p.runsc)
-		if err != nil {
-			return err
-		}
-		sentry, err := pss(p.sentry)
-		if err != nil {
-			return err
-		}
-		gofer, err := pss(p.gofer)
-		r.Figures = append(r.Figures,
-			figure{"PSS of supervisor and pyro-runsc", supervisor + runsc, "MB", "<= 20"},
-			figure{"PSS of supervisor", supervisor, "MB", ""}, figure{"PSS of pyro-runsc", runsc, "MB", ""},
-			figure{"PSS of Sentry, beside them", sentry, "MB", ""}, figure{"PSS of gofer, beside them", gofer, "MB", ""})
+		memory, err := memoryOf(p)
+		r.Figures = append(r.Figures, memory...)
 		return err
 	})
 	return r, err
+}
+
+// memoryOf is what each process of a workspace costs.
+func memoryOf(p processes) ([]figure, error) {
+	list := []figure{{Name: "PSS of supervisor and pyro-runsc", Unit: "MB", Target: "<= 20"}}
+	for _, part := range []struct {
+		name string
+		pid  int
+	}{
+		{"supervisor", p.supervisor}, {"pyro-runsc", p.runsc}, {"Sentry, beside them", p.sentry}, {"gofer, beside them", p.gofer},
+	} {
+		size, err := pss(part.pid)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, figure{"PSS of " + part.name, size, "MB", ""})
+	}
+	list[0].Value = list[1].Value + list[2].Value
+	return list, nil
 }
 
 // pss is the proportional set size in MB, see proc_pid_smaps(5): pages that n

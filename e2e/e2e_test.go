@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pyro-sandbox/pyro/internal/testgate"
+	"github.com/pyro-sandbox/pyro/internal/leaks"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -35,16 +35,6 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// probe runs a sandbox the way a user would.
-func probe(pyro, run string) error {
-	cmd := exec.Command(pyro, "run", "host", "--", "true")
-	cmd.Env = append(os.Environ(), "PYRO_STATE_DIR="+filepath.Join(run, "probe"), "PYRO_RUN_DIR="+run)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
 // shortDir makes a directory whose path leaves room for sockets, which t.TempDir
 // does not.
 func shortDir(t *testing.T) string {
@@ -59,11 +49,11 @@ func shortDir(t *testing.T) string {
 
 func TestScripts(t *testing.T) {
 	pyro := binary(t)
+	requireSandboxes(t, pyro)
 	run := shortDir(t)
 	if err := os.Chmod(run, 0o711); err != nil { // sandboxes of root have uids of their own
 		t.Fatal(err)
 	}
-	testgate.Require(t, testgate.GVisor, probe(pyro, run))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -78,8 +68,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "cgroup1": // the limits of memory are of version 1
+				_, err := os.Stat("/sys/fs/cgroup/memory/cgroup.procs")
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -131,20 +125,7 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func waitGone(pattern string) string {
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(10 * time.Second)
-	for {
-		left := running(pattern)
-		if left == "" {
-			return ""
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			return left
-		}
-	}
+	return awaitFor(10*time.Second, func() string { return running(pattern) })
 }
 
 // running returns a process whose command line holds the pattern.
@@ -160,22 +141,32 @@ func running(pattern string) string {
 	return ""
 }
 
-// nothingLeft deletes what the script left in its list, and then wants nothing of
-// pyro to exist that belongs to its state directory.
+// nothingLeft deletes the workspaces that the script left in its list, and then wants
+// nothing of them to be left on the machine.
 func nothingLeft(env *testscript.Env, pyro string) {
 	t := env.T()
-	state := env.Getenv("PYRO_STATE_DIR")
-	ids, _ := filepath.Glob(filepath.Join(state, "workspaces", "*"))
-	for _, path := range ids {
-		cmd := exec.Command(pyro, "workspace", "delete", filepath.Base(path))
+	listed, _ := filepath.Glob(filepath.Join(env.Getenv("PYRO_STATE_DIR"), "workspaces", "*"))
+	for _, path := range listed {
+		id := filepath.Base(path)
+		cmd := exec.Command(pyro, "workspace", "delete", id)
 		cmd.Env = env.Vars
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Log(fmt.Sprintf("delete %s: %v: %s", path, err, out))
+			t.Log(fmt.Sprintf("delete %s: %v: %s", id, err, out))
 			t.FailNow()
 		}
-		if left := waitGone(filepath.Base(path)); left != "" {
-			t.Log("process left: " + left)
+		if left := awaitFor(patience, func() string { return remains(env.Getenv("PYRO_RUN_DIR"), id) }); left != "" {
+			t.Log("left of " + id + ": " + left)
 			t.FailNow()
 		}
 	}
+}
+
+// remains names what a workspace has on the machine: a process, cgroups, directories.
+func remains(run, id string) string {
+	dirs, _ := filepath.Glob(filepath.Join(run, "*", id))
+	left := append(leaks.Cgroups(map[string]bool{id: true}), dirs...)
+	if process := running(id); process != "" {
+		left = append(left, process)
+	}
+	return strings.Join(left, ", ")
 }

@@ -96,8 +96,7 @@ func TestPushEndsInTheMiddle(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			id := p.ok(t, pyro, "workspace", "create", "host", "--seed-path", p.project(t), "--id-only")
-			p.learn()
+			id := p.create(t, pyro, "--seed-path", p.project(t))
 			look := func() string {
 				return p.ok(t, pyro, "workspace", "exec", id, "--", "sh", "-c", "cat a b; ls -lA --full-time /workspace / /tmp /var /opt | grep -v ' proc$'")
 			}
@@ -134,8 +133,7 @@ func TestTwoPushesAtOnce(t *testing.T) {
 			p.write(t, fmt.Sprintf("tree%d/dir%d/%d-%d", i, n%7, i, n), "text\n")
 		}
 	}
-	id := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-	p.learn()
+	id := p.create(t, pyro)
 	together(trees, func(i int) { p.ok(t, pyro, "workspace", "sync", "push", id, p.at(fmt.Sprint("tree", i))) })
 	if got := p.ok(t, pyro, "workspace", "exec", id, "--", "sh", "-c", "find . -type f | wc -l"); got != fmt.Sprint(trees*files) {
 		t.Errorf("%s files are there, want %d", got, trees*files)
@@ -161,10 +159,8 @@ func TestHistoryOfAKilledClient(t *testing.T) {
 	pyro := binary(t)
 	requireSandboxes(t, pyro)
 	p := newPlace(t)
-	id := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-	p.learn()
-	cmd := p.command(t, pyro, append([]string{"workspace", "exec", id}, slowCommand...)...)
-	startSlow(t, cmd)
+	id := p.create(t, pyro)
+	cmd := p.startSlow(t, pyro, "workspace", "exec", id)
 	p.strike(t, cmd, syscall.SIGKILL, -1)
 	if seen := p.await(func() string {
 		e := p.lastLog(t, pyro, id)
@@ -185,10 +181,8 @@ func TestStopWhileACommandRuns(t *testing.T) {
 	pyro := binary(t)
 	requireSandboxes(t, pyro)
 	p := newPlace(t)
-	id := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-	p.learn()
-	cmd := p.command(t, pyro, append([]string{"workspace", "exec", id}, slowCommand...)...)
-	startSlow(t, cmd)
+	id := p.create(t, pyro)
+	cmd := p.startSlow(t, pyro, "workspace", "exec", id)
 	p.ok(t, pyro, "workspace", "stop", id)
 	_ = cmd.Wait()
 	if said := fmt.Sprint(cmd.Stderr); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said, "[error] ") || !strings.Contains(said, "[hint] ") {
@@ -208,15 +202,8 @@ func TestDoctorFixesAKilledSupervisor(t *testing.T) {
 	pyro := binary(t)
 	requireSandboxes(t, pyro)
 	p := newPlace(t)
-	id := p.ok(t, pyro, "workspace", "create", "host", "--seed-path", p.project(t), "--id-only")
-	p.learn()
-	found := p.processes("supervise " + id)
-	if len(found) != 1 {
-		t.Fatal(found)
-	}
-	if err := syscall.Kill(found[0].pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	id := p.create(t, pyro, "--seed-path", p.project(t))
+	p.killSupervisor(t, id)
 	if got := p.ok(t, pyro, "doctor", "--fix"); !strings.Contains(got, "- sandbox of workspace "+id+", whose supervisor was killed") {
 		t.Errorf("doctor says %s", got)
 	}

@@ -38,8 +38,9 @@ func requireSandboxes(t *testing.T, pyro string) {
 var slowCommand = []string{"--timeout-seconds", "1000", "--", "sh", "-c", "echo ready; sleep 1000"}
 
 // startSlow starts pyro with a slow command and returns when that runs.
-func startSlow(t *testing.T, cmd *exec.Cmd) {
+func (p *place) startSlow(t *testing.T, pyro string, args ...string) *exec.Cmd {
 	t.Helper()
+	cmd := p.command(t, pyro, append(args, slowCommand...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,7 @@ func startSlow(t *testing.T, cmd *exec.Cmd) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q, %v: %s", line, err, stderr.String())
 	}
+	return cmd
 }
 
 func (p *place) kill(t *testing.T, victim string, cli *exec.Cmd) {
@@ -78,8 +80,7 @@ func TestKillInRun(t *testing.T) {
 	for victim := range victims {
 		t.Run(victim, func(t *testing.T) {
 			p := newPlace(t)
-			cli := p.command(t, pyro, append([]string{"run", "host"}, slowCommand...)...)
-			startSlow(t, cli)
+			cli := p.startSlow(t, pyro, "run", "host")
 			p.learn()
 			p.kill(t, victim, cli)
 			if err := cli.Wait(); err == nil {
@@ -104,10 +105,8 @@ func TestKillInWorkspace(t *testing.T) {
 	} {
 		t.Run(victim, func(t *testing.T) {
 			p := newPlace(t)
-			id := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-			p.learn()
-			cli := p.command(t, pyro, append([]string{"workspace", "exec", id}, slowCommand...)...)
-			startSlow(t, cli)
+			id := p.create(t, pyro)
+			cli := p.startSlow(t, pyro, "workspace", "exec", id)
 			p.kill(t, victim, cli)
 			if err := cli.Wait(); err == nil {
 				t.Error("the command ended with success")
@@ -148,16 +147,8 @@ func TestGarbageRecord(t *testing.T) {
 	pyro := binary(t)
 	requireSandboxes(t, pyro)
 	p := newPlace(t)
-	broken := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-	whole := p.ok(t, pyro, "workspace", "create", "host", "--id-only")
-	p.learn()
-	supervisors := p.processes("supervise " + broken)
-	if len(supervisors) != 1 {
-		t.Fatal(supervisors)
-	}
-	if err := syscall.Kill(supervisors[0].pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	broken, whole := p.create(t, pyro), p.create(t, pyro)
+	p.killSupervisor(t, broken)
 	if err := os.WriteFile(p.at("s/workspaces/"+broken+"/record.json"), []byte("\x00garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}

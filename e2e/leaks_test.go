@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/leaks"
 )
 
 // place is a state directory of its own, with everything that pyro makes for it
@@ -34,10 +36,8 @@ func newPlace(t *testing.T) *place {
 		}
 	})
 	// The helpers are beside the pyro under test; one with fault points lies elsewhere.
-	p.env = append(os.Environ(),
-		"PYRO_LIBDIR="+filepath.Dir(binary(t)),
-		"PYRO_STATE_DIR="+p.at("s"), "PYRO_CACHE_DIR="+p.at("c"), "PYRO_RUN_DIR="+p.at("r"), "PYRO_SANDBOX_DIR="+p.at("x"),
-	)
+	p.env = append(os.Environ(), "PYRO_LIBDIR="+filepath.Dir(binary(t)))
+	p.env = append(p.env, leaks.Place(p.dir).Env()...)
 	return p
 }
 
@@ -63,6 +63,14 @@ func (p *place) ok(t *testing.T, pyro string, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
+// create makes a workspace of the environment host, remembers its id and returns it.
+func (p *place) create(t *testing.T, pyro string, flags ...string) string {
+	t.Helper()
+	id := p.ok(t, pyro, append([]string{"workspace", "create", "host", "--id-only"}, flags...)...)
+	p.learn()
+	return id
+}
+
 // patience is how long anything may take to vanish. It is what pyro promises.
 const patience = 5 * time.Second
 
@@ -75,10 +83,12 @@ func (p *place) wantNothing(t *testing.T) {
 }
 
 // await returns "" as soon as look does, or what it last saw when patience is over.
-func (p *place) await(look func() string) string {
+func (p *place) await(look func() string) string { return awaitFor(patience, look) }
+
+func awaitFor(most time.Duration, look func() string) string {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(most)
 	for {
 		seen := look()
 		if seen == "" {
@@ -92,49 +102,18 @@ func (p *place) await(look func() string) string {
 	}
 }
 
-// leaks names what is left of this place: processes, mounts, workspaces, sockets,
-// sandbox directories, reserved user ids, cgroups.
-func (p *place) leaks() []string {
-	var left []string
-	for _, pattern := range []string{"s/workspaces/*", "s/trash/*", "s/broken/*", "r/*/*", "x/*/*"} {
-		found, _ := filepath.Glob(p.at(pattern))
-		left = append(left, found...)
-	}
-	for _, process := range p.processes("") {
-		left = append(left, process.String()+" "+process.state())
-	}
-	uids, _ := filepath.Glob("/var/lib/pyro/uid/*")
-	for _, entry := range uids {
-		if owner, err := os.Readlink(entry); err == nil && strings.HasPrefix(owner, p.dir+"/") {
-			left = append(left, entry+" -> "+owner)
-		}
-	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, p.dir+"/") {
-			left = append(left, line)
-		}
-	}
-	return append(left, p.cgroups()...)
-}
+// leaks names what is left of this place.
+func (p *place) leaks() []string { return leaks.Place(p.dir).Left(p.ids) }
 
 // learn remembers the ids of the workspaces that are here now.
 func (p *place) learn() {
-	found, _ := filepath.Glob(p.at("s/workspaces/*"))
-	for _, dir := range found {
-		p.ids[filepath.Base(dir)] = true
+	for _, id := range leaks.Place(p.dir).IDs() {
+		p.ids[id] = true
 	}
 }
 
 // cgroups are those of the workspaces that were learnt of.
-func (p *place) cgroups() []string {
-	var left []string
-	for id := range p.ids {
-		found, _ := filepath.Glob("/sys/fs/cgroup/*/pyro/" + id)
-		left = append(left, found...)
-	}
-	return left
-}
+func (p *place) cgroups() []string { return leaks.Cgroups(p.ids) }
 
 // process is one of this machine.
 type process struct {
@@ -144,24 +123,25 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprint(p.pid, " ", p.line) }
 
-// processes returns those of this place whose command line begins with a program's
-// name. They name the place in their arguments or in their environment.
-func (p *place) processes(program string) []process {
+// processes returns those of this place whose command line has a text in it.
+func (p *place) processes(text string) []process {
 	var found []process
-	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range names {
-		var pid int
-		if _, err := fmt.Sscanf(name, "/proc/%d/", &pid); err != nil || pid == os.Getpid() {
-			continue
-		}
-		args, _ := os.ReadFile(name)
-		environ, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "environ"))
-		line := string(bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
-		if strings.Contains(line, program) && (strings.Contains(line, p.dir+"/") || bytes.Contains(environ, []byte("PYRO_STATE_DIR="+p.at("s")))) {
-			found = append(found, process{pid, line})
-		}
+	for _, other := range leaks.Place(p.dir).Processes(text) {
+		found = append(found, process{other.PID, other.Line})
 	}
 	return found
+}
+
+// killSupervisor kills the supervisor of a workspace.
+func (p *place) killSupervisor(t *testing.T, id string) {
+	t.Helper()
+	found := p.processes("supervise " + id)
+	if len(found) != 1 {
+		t.Fatal(found)
+	}
+	if err := syscall.Kill(found[0].pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // together runs n calls at the same time and returns when all have ended.
@@ -171,19 +151,4 @@ func together(n int, call func(int)) {
 		all.Go(func() { call(i) })
 	}
 	all.Wait()
-}
-
-// state is what a process that should be gone does instead.
-func (p process) state() string {
-	var said []string
-	for _, name := range []string{"wchan", "syscall"} {
-		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/%s", p.pid, name))
-		for _, task := range tasks {
-			text, _ := os.ReadFile(task)
-			said = append(said, strings.TrimSpace(string(text)))
-		}
-	}
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	_, status, _ = bytes.Cut(status, []byte(") "))
-	return fmt.Sprintf("%.1s %q", status, said)
 }

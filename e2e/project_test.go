@@ -71,8 +71,7 @@ func TestProjectInC(t *testing.T) {
 	p := newPlace(t)
 	p.write(t, "project/Makefile", makefile)
 	p.write(t, "project/hello.c", "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n")
-	id := p.ok(t, pyro, "workspace", "create", "host", "--seed-path", p.at("project"), "--id-only")
-	p.learn()
+	id := p.create(t, pyro, "--seed-path", p.at("project"))
 	inside := func(words ...string) string {
 		t.Helper()
 		return p.ok(t, pyro, append([]string{"workspace", "exec", id, "--timeout-seconds", "120", "--"}, words...)...)

@@ -49,7 +49,7 @@ func TestKilledWhileSaving(t *testing.T) {
 	requireSandboxes(t, pyro)
 	struck := faulty(t)
 	for _, point := range tracedBy(t, struck, func(p *place) { p.savings(t, struck) }) {
-		if !slices.ContainsFunc([]string{"image-", "restart-", "baseline-", "seed", "concluding", "sandbox-", "record-"}, func(prefix string) bool {
+		if !slices.ContainsFunc([]string{"image-", "restart-", "baseline-", "seed", "concluding", "sandbox-", "record-", "freed-"}, func(prefix string) bool {
 			return strings.HasPrefix(point, prefix)
 		}) {
 			continue // TestFaultPoints has it
