@@ -46,6 +46,15 @@ type Cmd struct {
 	// api.DefaultTimeoutSeconds.
 	Timeout time.Duration
 
+	// TTY is the size of the terminal that the command runs on; nil: pipes. On a terminal
+	// there is one output, Stdout; Stdin is what is typed, and its end is typed too, as
+	// control-D. Resize changes the size later.
+	TTY *api.TerminalSize
+
+	// SecretEnv puts secrets of the workspace into the command's environment: by the name
+	// of the secret that of the variable. Where Env has such a variable, the secret counts.
+	SecretEnv map[string]string
+
 	ctx       context.Context
 	workspace *Workspace
 	line      string      // for the shell, in place of Args
@@ -92,7 +101,7 @@ func (c *Cmd) Start() error {
 	}
 	request, err := c.request()
 	if err != nil {
-		return c.unstarted(about(opExec, c.workspace.id, err))
+		return c.unstarted(api.About(opExec, c.workspace.id, err))
 	}
 	s, err := c.workspace.openStream(c.ctx, request)
 	if err != nil {
@@ -112,7 +121,15 @@ func (c *Cmd) unstarted(err error) error {
 func (c *Cmd) request() (api.ExecRequest, error) {
 	r := api.ExecRequest{
 		Argv: c.Args, Command: c.line, Cwd: c.Dir, Env: make(map[string]string, len(c.Env)),
-		TimeoutSeconds: seconds(c.Timeout), Stdin: c.Stdin != nil,
+		TimeoutSeconds: seconds(c.Timeout), Stdin: c.Stdin != nil, TTY: c.TTY, SecretEnv: c.SecretEnv,
+	}
+	if err := api.CheckSecretEnv(c.SecretEnv); err != nil {
+		return r, err
+	}
+	if c.TTY != nil {
+		if err := c.TTY.Check(); err != nil {
+			return r, err
+		}
 	}
 	if r.TimeoutSeconds == 0 {
 		r.TimeoutSeconds = api.DefaultTimeoutSeconds
@@ -162,6 +179,22 @@ func (c *Cmd) Signal(name string) error {
 		return errors.New("command was not started")
 	}
 	return c.stream.signal(name)
+}
+
+// Resize changes the size of the terminal of a command that was given a TTY. Like a
+// signal it comes behind what has been read from Stdin. After the end it is
+// os.ErrProcessDone.
+func (c *Cmd) Resize(size api.TerminalSize) error {
+	switch {
+	case c.stream == nil:
+		return errors.New("command was not started")
+	case c.TTY == nil:
+		return errors.New("command has no terminal")
+	}
+	if err := size.Check(); err != nil {
+		return err
+	}
+	return c.stream.resize(size)
 }
 
 // Output runs the command and returns what it wrote to its Stdout, however long.

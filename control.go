@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
 // How long a supervisor may take, and how much it may say. It is a process of ours,
@@ -30,7 +31,7 @@ const (
 
 	maxHead    = 64 << 10
 	maxReply   = 1 << 20
-	maxCapture = 64 << 20 // two streams of 8 MiB, each byte escaped at the worst
+	maxCapture = wire.MaxReplyLine // both streams, each byte escaped at the worst
 	maxLogs    = 512 << 20
 )
 
@@ -110,7 +111,7 @@ func (q question) request(ctx context.Context) (*http.Request, error) {
 // are passed on as they are; one of the transport is Unavailable, with errAbsent in
 // its chain where there was no connection at all.
 func ask[T any](ctx context.Context, c *control, q question) (*T, error) {
-	if err := c.greet(ctx); err != nil {
+	if err := c.greet(ctx, q.within); err != nil {
 		return nil, err
 	}
 	return exchange[T](ctx, c, q)
@@ -122,7 +123,7 @@ func exchange[T any](ctx context.Context, c *control, q question) (*T, error) {
 	defer cancel()
 	r, err := q.request(bounded)
 	if err != nil {
-		return nil, about(q.op, c.id, err)
+		return nil, api.About(q.op, c.id, err)
 	}
 	response, err := c.http.Do(r)
 	if err != nil {
@@ -134,26 +135,27 @@ func exchange[T any](ctx context.Context, c *control, q question) (*T, error) {
 		return nil, c.failed(ctx, q, err)
 	}
 	if int64(len(data)) > q.limit {
-		return nil, about(q.op, c.id, fmt.Errorf("the answer is longer than %d bytes", q.limit))
+		return nil, api.About(q.op, c.id, fmt.Errorf("the answer is longer than %d bytes", q.limit))
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, c.refused(q.op, response.StatusCode, data)
 	}
 	answer := new(T)
 	if err := json.Unmarshal(data, answer); err != nil {
-		return nil, about(q.op, c.id, fmt.Errorf("answer: %w", err))
+		return nil, api.About(q.op, c.id, fmt.Errorf("answer: %w", err))
 	}
 	return answer, nil
 }
 
 // greet asks once which version the supervisor speaks. It may be older or newer
-// than this program: it was started by another one, or long ago.
-func (c *control) greet(ctx context.Context) error {
+// than this program: it was started by another one, or long ago. It takes no longer
+// than the question that it goes before may.
+func (c *control) greet(ctx context.Context, within time.Duration) error {
 	if c.greeted.Load() {
 		return nil
 	}
 	const op = "talk to workspace"
-	hello, err := exchange[api.Hello](ctx, c, question{op: op, method: http.MethodGet, path: "/v1/hello", within: answerTime, limit: maxReply})
+	hello, err := exchange[api.Hello](ctx, c, question{op: op, method: http.MethodGet, path: "/v1/hello", within: min(within, answerTime), limit: maxReply})
 	if err != nil {
 		return err
 	}
@@ -197,7 +199,7 @@ func (c *control) failed(ctx context.Context, q question, err error) error {
 func (c *control) refused(op string, status int, data []byte) error {
 	var reply api.ErrorReply
 	if err := json.Unmarshal(data, &reply); err != nil || reply.Error == "" {
-		return about(op, c.id, fmt.Errorf("unexpected answer with HTTP status %d", status))
+		return api.About(op, c.id, fmt.Errorf("unexpected answer with HTTP status %d", status))
 	}
 	if reply.Kind == api.Unsupported && reply.Hint == "" {
 		reply.Hint = "it was started by another version of pyro, which cannot do that: use that one, or create a workspace anew"

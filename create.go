@@ -28,6 +28,11 @@ type CreateOptions struct {
 	Engine string        // such as gvisor; empty: the best one that works
 	Seed   *Source       // what is put into /workspace; nil: nothing
 
+	// Secrets lie in /run/pyro-secrets before the first command, and are named in the
+	// SecretEnv of those that need them in their environment. They are kept on this machine,
+	// readable by its owner alone, until the workspace is deleted.
+	Secrets []api.SecretValue
+
 	// AllowHostCompat is consent, for this call, to run without isolation where no
 	// isolating engine works.
 	AllowHostCompat bool
@@ -42,7 +47,7 @@ func (o *CreateOptions) request(environment string) (api.CreateRequest, error) {
 		Environment: environment, Name: o.Name, Labels: o.Labels,
 		VCPUCount: o.VCPUs, MemMiB: o.MemMiB, DiskMiB: o.DiskMiB, TTLSeconds: seconds(o.TTL),
 		NetworkPolicy: o.NetworkPolicy, AllowHostCompat: o.AllowHostCompat,
-		IdleSeconds: seconds(o.Idle), Engine: o.Engine,
+		IdleSeconds: seconds(o.Idle), Engine: o.Engine, Secrets: o.Secrets,
 	}
 	if o.TTL < 0 {
 		return r, &api.Error{Kind: api.Invalid, Hint: "use NoExpiry for a workspace without an end", Err: fmt.Errorf("ttl is %v", o.TTL)}
@@ -74,40 +79,23 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 	if opts == nil {
 		opts = &CreateOptions{}
 	}
-	request, err := opts.request(environment)
+	launch, seed, err := c.plan(environment, opts)
 	if err != nil {
-		return nil, named(opCreate, "", err)
-	}
-	launch := workspace.Launch{Kind: workspace.KindWorkspace, Request: request}
-	if opts.OneShot {
-		launch.Kind, launch.Lease = workspace.KindRun, true
-	}
-	var seed *source.Source
-	if opts.Seed != nil {
-		if seed, err = c.openSource(opts.Seed); err != nil {
-			return nil, named(opCreate, "", err)
-		}
-		path := seed.Path()
-		launch.Request.Seed = &api.Seed{Mode: seed.Mode(), SeedPath: &path, Destination: api.WorkspacePath}
-		launch.PackedAt = api.At(time.Now())
+		return nil, api.About(opCreate, "", err)
 	}
 	if ctx.Err() != nil {
 		return nil, ended(ctx, opCreate, "")
 	}
-	id := newID()
-	s, err := c.spawn(id)
+	s, err := c.spawn(newID())
 	if err != nil {
-		return nil, about(opCreate, "", err)
+		return nil, api.About(opCreate, "", err)
 	}
 	launched, err := s.negotiate(ctx, opCreate, launch, seed)
 	if err != nil {
 		_ = s.conn.Close()
 		return nil, err
 	}
-	ws := c.attach(id, launched.Workspace)
-	if launched.Hello != nil {
-		_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
-	}
+	ws := c.meet(s.id, launched)
 	if launch.Lease {
 		ws.lease = s.conn
 	} else {
@@ -120,6 +108,36 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 }
 
 const opCreate = "create workspace"
+
+// plan is what the supervisor of a new workspace is told, and the seed that follows;
+// nil: nothing does.
+func (c *Client) plan(environment string, opts *CreateOptions) (workspace.Launch, *source.Source, error) {
+	launch := workspace.Launch{Kind: workspace.KindWorkspace}
+	if opts.OneShot {
+		launch.Kind, launch.Lease = workspace.KindRun, true
+	}
+	var err error
+	if launch.Request, err = opts.request(environment); err != nil || opts.Seed == nil {
+		return launch, nil, err
+	}
+	seed, err := c.openSource(opts.Seed)
+	if err != nil {
+		return launch, nil, err
+	}
+	path := seed.Path()
+	launch.Request.Seed = &api.Seed{Mode: seed.Mode(), SeedPath: &path, Destination: api.WorkspacePath}
+	launch.PackedAt = api.At(time.Now())
+	return launch, seed, nil
+}
+
+// meet returns the workspace that a supervisor has just made or started.
+func (c *Client) meet(id string, launched *workspace.Launched) *Workspace {
+	ws := c.attach(id, launched.Workspace)
+	if launched.Hello != nil {
+		_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
+	}
+	return ws
+}
 
 // abandon deletes a workspace that nobody waits for any more.
 func (w *Workspace) abandon(ctx context.Context) error {

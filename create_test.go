@@ -106,6 +106,7 @@ func TestCreateFails(t *testing.T) {
 	}{
 		roleRefuse:  {api.Unsupported, "create workspace: no engine", "buy one"},
 		roleDie:     {api.Internal, "the supervisor ended without an answer: exit status 3: fatal: no luck", "`pyro doctor`"},
+		roleKilled:  {api.Unavailable, "the supervisor ended without an answer: signal: killed", "try again"},
 		roleGarbage: {api.Internal, "answer of the supervisor: invalid character 'r'", "`pyro doctor`"},
 	} {
 		t.Run(role, func(t *testing.T) {

@@ -99,7 +99,7 @@ func TestCmdEndsWithItsContext(t *testing.T) {
 				p.awaitHangup()
 				close(killed)
 			})
-			if err := ws.control.greet(t.Context()); err != nil {
+			if err := ws.control.greet(t.Context(), answerTime); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := tc.with(t.Context())

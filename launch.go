@@ -117,7 +117,7 @@ func (s *supervisor) negotiate(ctx context.Context, op string, launch workspace.
 	case launched.Error != nil:
 		return launched, launched.Error.Err()
 	case launched.Workspace == nil:
-		return nil, about(op, s.id, errors.New("the supervisor's answer names no workspace"))
+		return nil, api.About(op, s.id, errors.New("the supervisor's answer names no workspace"))
 	}
 	return launched, nil
 }
@@ -212,6 +212,9 @@ func (s *supervisor) silent(op string, err error) error {
 	select {
 	case status := <-s.end:
 		e.Err = errors.New("the supervisor ended without an answer" + detail(status, lastLine(s.talk)))
+		if exit, ok := errors.AsType[*exec.ExitError](status); ok && exit.ExitCode() < 0 {
+			e.Kind, e.Hint = api.Unavailable, "try again" // somebody killed it; it does not end itself by a signal
+		}
 	case <-patience.C:
 	}
 	return e

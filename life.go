@@ -10,6 +10,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/config"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -42,7 +43,7 @@ func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*W
 				return ws, err
 			}
 		}
-		if !rest(waiting, turnPause) {
+		if !sys.Sleep(waiting, turnPause) {
 			if ctx.Err() != nil {
 				return nil, ended(ctx, opStart, id)
 			}
@@ -55,7 +56,7 @@ func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*W
 func (c *Client) startStopped(ctx context.Context, id string, req api.StartRequest) (ws *Workspace, busy, err error) {
 	s, err := c.spawn(id)
 	if err != nil {
-		return nil, nil, about(opStart, id, err)
+		return nil, nil, api.About(opStart, id, err)
 	}
 	defer func() { _ = s.conn.Close() }()
 	launched, err := s.negotiate(ctx, opStart, workspace.Launch{Kind: workspace.KindWorkspace, Start: &req}, nil)
@@ -65,11 +66,7 @@ func (c *Client) startStopped(ctx context.Context, id string, req api.StartReque
 		}
 		return nil, nil, err
 	}
-	ws = c.attach(id, launched.Workspace)
-	if launched.Hello != nil {
-		_ = ws.control.meet(launched.Hello) // a refusal comes again with the first request
-	}
-	return ws, nil, nil
+	return c.meet(id, launched), nil, nil
 }
 
 // How long a command waits for somebody else who is just starting or ending the
@@ -89,19 +86,7 @@ func (c *Client) isHeld(id string) bool {
 func (w *Workspace) reach(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.client.patience)
 	defer cancel()
-	for !w.control.listens(ctx) && w.client.isHeld(w.id) && rest(ctx, turnPause) {
-	}
-}
-
-// rest waits, and reports whether ctx has not ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+	for !w.control.listens(ctx) && w.client.isHeld(w.id) && sys.Sleep(ctx, turnPause) {
 	}
 }
 
@@ -115,7 +100,7 @@ func (w *Workspace) Stop(ctx context.Context, req api.StopRequest) (*api.Workspa
 	if !absent && !errors.Is(err, errCut) {
 		return now, err
 	}
-	now, statusErr := workspace.Status(ctx, w.store, w.id)
+	now, statusErr := workspace.Status(ctx, w.client.store, w.id)
 	switch {
 	case statusErr != nil:
 		return nil, statusErr
@@ -142,7 +127,7 @@ func (w *Workspace) Update(ctx context.Context, req api.UpdateRequest) (*api.Wor
 		}
 		// It has just been stopped or started, or somebody is at it: then it is another's
 		// turn first. To say twice what it is called does no harm.
-		if !errors.Is(err, api.Conflict) && !errors.Is(err, errCut) || !rest(waiting, turnPause) {
+		if !errors.Is(err, api.Conflict) && !errors.Is(err, errCut) || !sys.Sleep(waiting, turnPause) {
 			return now, err
 		}
 	}
@@ -153,7 +138,7 @@ func (w *Workspace) updateStopped(ctx context.Context, req api.UpdateRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return workspace.Update(ctx, w.store, w.id, req, cfg.Policy())
+	return workspace.Update(ctx, w.client.store, w.id, req, cfg.Policy())
 }
 
 // Logs returns the last commands of the workspace's history, the oldest first, or all
@@ -165,14 +150,14 @@ func (w *Workspace) Logs(ctx context.Context, last int) (*api.WorkspaceLogs, err
 	if !errors.Is(err, errAbsent) && !errors.Is(err, errCut) {
 		return logs, err
 	}
-	return workspace.ReadLogs(ctx, w.store, w.id, last)
+	return workspace.ReadLogs(ctx, w.client.store, w.id, last)
 }
 
 // send is ask with a body.
 func send[T any](ctx context.Context, w *Workspace, q question, body any) (*T, error) {
 	data, err := json.Marshal(body)
 	if err != nil {
-		return nil, about(q.op, w.id, err)
+		return nil, api.About(q.op, w.id, err)
 	}
 	q.body = data
 	return ask[T](ctx, w.control, q)

@@ -32,7 +32,7 @@ type Source struct {
 	Progress func(entries int, bytes int64)
 }
 
-// open looks at what is there, and reads nothing.
+// openSource looks at what is there, and reads nothing.
 func (c *Client) openSource(from *Source) (*source.Source, error) {
 	return source.Open(from.Path, source.Options{
 		Home: c.env.get("HOME"), Exclude: from.Exclude, Gitignore: from.Gitignore,
@@ -56,7 +56,7 @@ func (w *Workspace) Push(ctx context.Context, from *Source, destination string) 
 	}
 	src, err := w.client.openSource(from)
 	if err != nil {
-		return nil, named(opPush, w.id, err)
+		return nil, api.About(opPush, w.id, err)
 	}
 	w.reach(ctx)
 	p := push{w: w, src: src, destination: destination, packedAt: time.Now(), skipSpecial: from.SkipSpecial}
@@ -89,7 +89,7 @@ const racy = 2 * time.Second
 func (p *push) compare(ctx context.Context) error {
 	entries, comparable, err := p.src.Entries(ctx)
 	if err != nil || !comparable {
-		return named(opPush, p.w.id, err)
+		return api.About(opPush, p.w.id, err)
 	}
 	var list bytes.Buffer
 	lines := json.NewEncoder(&list)
@@ -157,7 +157,7 @@ func (p *push) send(ctx context.Context) (*api.Sync, error) {
 	})
 	_ = r.CloseWithError(errReaderGone)
 	if packErr := <-packed; packErr != nil && (err == nil || !errors.Is(packErr, io.ErrClosedPipe)) {
-		return nil, named(opPush, p.w.id, packErr)
+		return nil, api.About(opPush, p.w.id, packErr)
 	}
 	if err != nil {
 		return nil, err
@@ -170,11 +170,3 @@ func (p *push) send(ctx context.Context) (*api.Sync, error) {
 }
 
 var errReaderGone = fmt.Errorf("the workspace took no more: %w", io.ErrClosedPipe)
-
-// named is about, for errors that have a hint of their own.
-func named(op, id string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &api.Error{Kind: api.KindOf(err), Op: op, ID: id, Hint: api.HintOf(err), Err: err}
-}

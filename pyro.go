@@ -49,7 +49,7 @@ func Open(opts *Options) (*Client, error) {
 		}
 		abs, err := filepath.Abs(dir)
 		if err != nil {
-			return nil, about("open", "", err)
+			return nil, api.About("open", "", err)
 		}
 		env = env.with(key, abs)
 	}
@@ -83,14 +83,9 @@ func (c *Client) List(ctx context.Context) (*api.WorkspaceList, error) {
 // Delete deletes a workspace in whatever state it is, as [Workspace.Delete] does.
 func (c *Client) Delete(ctx context.Context, id string) (*api.WorkspaceDelete, error) {
 	if err := api.CheckID(id); err != nil {
-		return nil, about("delete workspace", "", err)
+		return nil, api.About("delete workspace", "", err)
 	}
 	return c.attach(id, nil).Delete(ctx)
-}
-
-// about names the operation and the workspace in an error, and keeps its kind.
-func about(op, id string, err error) error {
-	return &api.Error{Kind: api.KindOf(err), Op: op, ID: id, Err: err}
 }
 
 // ended is the error of an operation whose context has ended.

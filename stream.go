@@ -42,30 +42,20 @@ type streams struct {
 
 // openStream sends the request and waits until it has been taken.
 func (w *Workspace) openStream(ctx context.Context, request api.ExecRequest) (*stream, error) {
-	w.reach(ctx)
-	if err := w.control.greet(ctx); err != nil {
-		return nil, err
-	}
 	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, about(opExec, w.id, err)
+		return nil, api.About(opExec, w.id, err)
 	}
-	q := question{op: opExec, method: http.MethodPost, path: "/v1/exec", body: body, within: answerTime}
-	conn, err := w.control.dial(ctx)
+	c, err := w.connect(ctx, question{op: opExec, method: http.MethodPost, path: "/v1/exec", body: body, within: answerTime})
 	if err != nil {
-		return nil, w.control.failed(ctx, q, err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends at once
-	in, err := w.control.upgrade(ctx, q, conn)
-	if !stop() && err == nil {
-		err = ended(ctx, opExec, w.id)
-	}
-	if err != nil {
-		_ = conn.Close()
 		return nil, err
 	}
+	if !c.stop() { // from here on it is the stream's
+		_ = c.conn.Close()
+		return nil, ended(ctx, opExec, w.id)
+	}
 	return &stream{
-		id: w.id, request: request, conn: conn, in: in,
+		id: w.id, request: request, conn: c.conn, in: c.in,
 		sending: make(chan struct{}, 1), done: make(chan struct{}),
 	}, nil
 }
@@ -75,7 +65,7 @@ func (w *Workspace) openStream(ctx context.Context, request api.ExecRequest) (*s
 func (c *control) upgrade(ctx context.Context, q question, conn net.Conn) (*bufio.Reader, error) {
 	r, err := q.request(ctx)
 	if err != nil {
-		return nil, about(q.op, c.id, err)
+		return nil, api.About(q.op, c.id, err)
 	}
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", api.Frames)
@@ -182,7 +172,7 @@ func deliver(w io.Writer, name string, p []byte) error {
 func (s *stream) exited(payload []byte) (*api.WorkspaceExec, error) {
 	var result api.WorkspaceExec
 	if err := json.Unmarshal(payload, &result); err != nil {
-		return nil, about(opExec, s.id, fmt.Errorf("exit frame: %w", err))
+		return nil, api.About(opExec, s.id, fmt.Errorf("exit frame: %w", err))
 	}
 	return &result, nil
 }
@@ -190,7 +180,7 @@ func (s *stream) exited(payload []byte) (*api.WorkspaceExec, error) {
 func (s *stream) refused(payload []byte) error {
 	var reply api.ErrorReply
 	if err := json.Unmarshal(payload, &reply); err != nil {
-		return about(opExec, s.id, fmt.Errorf("failure frame: %w", err))
+		return api.About(opExec, s.id, fmt.Errorf("failure frame: %w", err))
 	}
 	return reply.Err()
 }
@@ -207,7 +197,7 @@ func (s *stream) broken(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF), sys.IsHangup(err):
 		return lost(opExec, s.id, err)
 	default:
-		return about(opExec, s.id, err)
+		return api.About(opExec, s.id, err)
 	}
 }
 
@@ -260,6 +250,14 @@ func (s *stream) signal(name string) error {
 		return err
 	}
 	return s.send(wire.FrameSignal, payload)
+}
+
+func (s *stream) resize(size api.TerminalSize) error {
+	payload, err := json.Marshal(size)
+	if err != nil {
+		return err
+	}
+	return s.send(wire.FrameResize, payload)
 }
 
 // stdinPatience is how long a reader may take to notice the end of the command.

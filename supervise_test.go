@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -30,6 +31,7 @@ const (
 	roleServe   = "serve"   // makes a workspace and serves it until it is deleted or its lease ends
 	roleRefuse  = "refuse"  // answers with an error
 	roleDie     = "die"     // ends before it answers
+	roleKilled  = "killed"  // is killed before it answers
 	roleHang    = "hang"    // never answers; ends when the client hangs up
 	roleLate    = "late"    // answers after the client has hung up
 	roleGarbage = "garbage" // answers with something else
@@ -82,6 +84,14 @@ func superviseAs(role string) error {
 			return err
 		}
 		return tell(conn, workspace.Launched{Error: &api.ErrorReply{Error: "no space left", Kind: api.Unavailable}})
+	case roleKilled:
+		self, err := os.FindProcess(os.Getpid())
+		if err != nil {
+			return err
+		}
+		_ = self.Kill()
+		_, _ = in.ReadByte() // until then
+		return nil
 	case roleHang:
 		_, _ = in.ReadByte()
 		return mark("undone")
@@ -128,7 +138,7 @@ func superviseWorkspace(conn net.Conn, in *bufio.Reader, line string) error {
 		return err
 	}
 	id := os.Args[2]
-	socket := filepath.Join(os.Getenv(envRunDir), "r", id, controlSocket)
+	socket := filepath.Join(os.Getenv(envRunDir), "r", id, store.ControlSocket)
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return err
 	}

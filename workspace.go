@@ -2,7 +2,6 @@ package pyro
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/store"
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -21,17 +21,13 @@ type Workspace struct {
 	id      string
 	seen    *api.Workspace
 	client  *Client
-	store   *store.Store
 	control *control
 	lease   net.Conn // while it is open, a one-shot workspace lives; nil for others
 }
 
-// controlSocket is where a supervisor listens, in the workspace's run directory.
-const controlSocket = "control.sock"
-
 func (c *Client) attach(id string, seen *api.Workspace) *Workspace {
-	socket := filepath.Join(c.store.RunDir(id), controlSocket)
-	return &Workspace{id: id, seen: seen, client: c, store: c.store, control: newControl(id, socket)}
+	socket := filepath.Join(c.store.RunDir(id), store.ControlSocket)
+	return &Workspace{id: id, seen: seen, client: c, control: newControl(id, socket)}
 }
 
 // ID returns the id, 12 lower-case hex digits.
@@ -48,7 +44,7 @@ func (w *Workspace) Status(ctx context.Context) (*api.Workspace, error) {
 		op: "status of workspace", method: http.MethodGet, path: "/v1/workspace", within: answerTime, limit: maxReply,
 	})
 	if errors.Is(err, api.Unavailable) {
-		return workspace.Status(ctx, w.store, w.id)
+		return workspace.Status(ctx, w.client.store, w.id)
 	}
 	return now, err
 }
@@ -57,15 +53,10 @@ func (w *Workspace) Status(ctx context.Context) (*api.Workspace, error) {
 // its streams: of more, head and tail, marked as truncated. A command that fails is
 // not an error; look at ExitCode. When ctx ends first, the command is killed.
 func (w *Workspace) Exec(ctx context.Context, request api.ExecRequest) (*api.WorkspaceExec, error) {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, about(opExec, w.id, err)
-	}
 	w.reach(ctx)
-	result, err := ask[api.WorkspaceExec](ctx, w.control, question{
-		op: opExec, method: http.MethodPost, path: "/v1/exec", body: body,
-		within: patience(request), limit: maxCapture,
-	})
+	result, err := send[api.WorkspaceExec](ctx, w, question{
+		op: opExec, method: http.MethodPost, path: "/v1/exec", within: patience(request), limit: maxCapture,
+	}, request)
 	return result, w.explain(ctx, opExec, err)
 }
 
@@ -87,7 +78,7 @@ func (w *Workspace) explain(ctx context.Context, op string, err error) error {
 	if !errors.Is(err, errAbsent) {
 		return err
 	}
-	now, statusErr := workspace.Status(ctx, w.store, w.id)
+	now, statusErr := workspace.Status(ctx, w.client.store, w.id)
 	switch {
 	case statusErr != nil:
 		return statusErr
@@ -125,11 +116,11 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 		switch {
 		case errors.Is(err, api.Timeout) && ctx.Err() == nil:
 			heard = true
-			_ = workspace.Kill(ctx, w.store, w.id) // its sandbox goes with it; the rest is ours to free
+			_ = workspace.Kill(ctx, w.client.store, w.id) // its sandbox goes with it; the rest is ours to free
 		case !errors.Is(err, api.Conflict):
 			return deleted, err
 		}
-		if !rest(bounded, turnPause) {
+		if !sys.Sleep(bounded, turnPause) {
 			if ctx.Err() != nil {
 				return nil, ended(ctx, opDelete, w.id)
 			}
@@ -141,10 +132,10 @@ func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 // forceDelete is the last try: a supervisor holds the workspace and cannot be
 // reached, because its socket was removed, or because it is stopped itself.
 func (w *Workspace) forceDelete(ctx context.Context, busy error) (*api.WorkspaceDelete, error) {
-	if workspace.Kill(ctx, w.store, w.id) != nil {
+	if workspace.Kill(ctx, w.client.store, w.id) != nil {
 		return nil, busy
 	}
-	return workspace.Delete(ctx, w.store, w.id)
+	return workspace.Delete(ctx, w.client.store, w.id)
 }
 
 const opDelete = "delete workspace"
@@ -158,7 +149,7 @@ func (w *Workspace) tryDelete(ctx context.Context, heard *bool) (*api.WorkspaceD
 		return deleted, err
 	}
 	*heard = *heard || !errors.Is(err, errAbsent)
-	deleted, err = workspace.Delete(ctx, w.store, w.id)
+	deleted, err = workspace.Delete(ctx, w.client.store, w.id)
 	if *heard && errors.Is(err, api.NotFound) {
 		return &api.WorkspaceDelete{WorkspaceID: w.id, Deleted: true, Reason: api.ReasonExplicitDelete}, nil
 	}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,6 +54,26 @@ func TestStatusReadsTheRecord(t *testing.T) {
 			t.Errorf("error %v, want not found", err)
 		}
 	})
+}
+
+// A supervisor that is stopped still has its socket. Whoever deletes the workspace must
+// not wait longer for its greeting than for its answer.
+func TestGreetingTakesNoLongerThanItsQuestion(t *testing.T) {
+	c := newTestClient(t, "")
+	ws := c.attach(testID, nil)
+	if err := os.MkdirAll(filepath.Dir(ws.control.socket), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var config net.ListenConfig
+	silent, err := config.Listen(t.Context(), "unix", ws.control.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	q := question{op: opDelete, method: http.MethodDelete, path: "/v1/workspace", within: time.Millisecond, limit: maxReply}
+	if _, err := ask[api.WorkspaceDelete](t.Context(), ws.control, q); !errors.Is(err, api.Timeout) || !strings.Contains(err.Error(), "within 1ms") {
+		t.Errorf("error %v, want one about a millisecond", err)
+	}
 }
 
 // hangUp ends the connection without an answer.

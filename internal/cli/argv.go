@@ -52,6 +52,8 @@ func (g *grammar) parse(words []string) (*invocation, error) {
 		switch {
 		case word == "--":
 			err = p.rest()
+		case len(p.at.cluster(word)) > 0:
+			p.words = append(p.at.cluster(word), p.words...)
 		case isOption(word):
 			err = p.option(word)
 		default:
@@ -197,6 +199,22 @@ func (g *grammar) find(word string) (option, error) {
 		names[i] = "--" + o.name
 	}
 	return option{}, g.fail("ambiguous option: %s could match %s", word, strings.Join(names, ", "))
+}
+
+// cluster takes letters that share one dash apart, as in -it. It returns nothing unless
+// each is an option that takes no value.
+func (g *grammar) cluster(word string) []string {
+	if len(word) < 3 || word[0] != '-' || word[1] == '-' {
+		return nil
+	}
+	var letters []string
+	for _, letter := range word[1:] {
+		if !slices.ContainsFunc(g.options, func(o option) bool { return o.short == string(letter) && !o.value }) {
+			return nil
+		}
+		letters = append(letters, "-"+string(letter))
+	}
+	return letters
 }
 
 func (g *grammar) unknownCommand(word string) error {

@@ -36,6 +36,15 @@ type Env struct {
 	Signals <-chan os.Signal // interrupts and requests to end, as they come; never closed
 	Version string
 
+	// Terminal lets changes of the terminal's size, and signals that say that it is lost,
+	// come on two channels until what it returns is called; nil: nobody tells.
+	Terminal func(resized, lost chan<- os.Signal) func()
+
+	// Programs says what else this installation consists of, handed in like Doctor,
+	// and Licenses are the texts for all of it.
+	Programs func(context.Context) (*api.Version, error)
+	Licenses string
+
 	// Doctor looks at this machine. It is handed in, since it needs the machine
 	// and not only a client.
 	Doctor func(context.Context, api.DoctorRequest) (*api.Doctor, error)
@@ -47,7 +56,7 @@ type Env struct {
 // Run runs one command line and returns its exit code. Everything that it started
 // has ended or ends with ctx.
 func Run(ctx context.Context, env Env) int {
-	a := &app{Env: env, open: openSDK, terminal: isTerminal}
+	a := &app{Env: env, open: openSDK, terminal: isTerminal, sit: terminalOf}
 	return a.run(ctx)
 }
 
@@ -56,8 +65,9 @@ type app struct {
 	Env
 	open     func(environ []string) (client, error)
 	terminal func(io.Writer) bool
-	json     bool  // --json was given
-	help     error // of printing help: cobra's hook for that returns none
+	sit      func(io.Reader) (*os.File, bool) // the terminal that a stdin is
+	json     bool                             // --json was given
+	help     error                            // of printing help: cobra's hook for that returns none
 }
 
 func (a *app) run(ctx context.Context) int {

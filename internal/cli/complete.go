@@ -16,14 +16,15 @@ import (
 const completionTime = 2 * time.Second
 
 // completeIDs offers the ids of the workspaces in one of the states (none: in any)
-// where the id stands, and after it what then offers; nil offers nothing.
+// where the id stands, and after it what then offers, which is given the words from
+// the id on; nil offers nothing.
 func (a *app) completeIDs(then cobra.CompletionFunc, states ...api.State) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		switch {
 		case len(args) == 0:
 			return a.idsLike(cmd.Context(), begun, states), cobra.ShellCompDirectiveNoFileComp
 		case then != nil:
-			return then(cmd, args[1:], begun)
+			return then(cmd, args, begun)
 		}
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -54,9 +55,60 @@ func (a *app) idsLike(ctx context.Context, begun string, states []api.State) []c
 	return found
 }
 
+// completeShells offers the shells of the workspace that is the last word before.
+func (a *app) completeShells(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeThings(cmd, args, begun, func(ctx context.Context, ws workspace) (found []cobra.Completion) {
+		if list, err := ws.Shells(ctx); err == nil {
+			for _, s := range list.Shells {
+				found = append(found, cobra.CompletionWithDesc(oneLine(s.ShellID), oneLine(string(s.State)+", "+s.Cwd)))
+			}
+		}
+		return found
+	})
+}
+
+// completeServices offers the services of the workspace that is the last word before.
+func (a *app) completeServices(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeThings(cmd, args, begun, func(ctx context.Context, ws workspace) (found []cobra.Completion) {
+		if list, err := ws.Services(ctx); err == nil {
+			for _, s := range list.Services {
+				found = append(found, cobra.CompletionWithDesc(oneLine(s.ServiceName), oneLine(string(s.State)+", "+s.Command)))
+			}
+		}
+		return found
+	})
+}
+
+// completeSecrets offers the names of secrets of the workspace that is the last word before.
+func (a *app) completeSecrets(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeThings(cmd, args, begun, func(ctx context.Context, ws workspace) (found []cobra.Completion) {
+		if list, err := ws.Secrets(ctx); err == nil {
+			for _, s := range list.Secrets {
+				found = append(found, cobra.CompletionWithDesc(oneLine(s.Name), oneLine(s.SourceKind)))
+			}
+		}
+		return found
+	})
+}
+
+// completeThings offers, for the word after a workspace's id, what it has that begins so.
+func (a *app) completeThings(cmd *cobra.Command, args []string, begun string, list func(context.Context, workspace) []cobra.Completion) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	ws, err := a.get(ctx, args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found := slices.DeleteFunc(list(ctx, ws), func(c cobra.Completion) bool { return !strings.HasPrefix(c, begun) })
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeFile leaves one word to the shell, which knows files and directories best.
 func completeFile(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
+	if len(args) > 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveDefault

@@ -15,6 +15,7 @@ type creation struct {
 	req    api.CreateRequest
 	ttl    lifespan
 	seed   seeding
+	given  given
 	labels []string
 	idOnly bool
 }
@@ -28,11 +29,16 @@ func (a *app) createCommand() *cobra.Command {
 		Long: `Makes a workspace, starts it, and shows it. Its id is what all other commands take.
 With --seed-path a directory or a tar archive (plain, or compressed with gzip, zstd,
 xz or bzip2) lies in /workspace before the first command, with its modes, times and
-links. What git ignores and .git come along, unless they are left out.`,
+links. What git ignores and .git come along, unless they are left out.
+
+Secrets are files of /run/pyro-secrets in the guest, and environment variables of the
+commands that are given them by --secret-env. Other processes of this machine can
+see what --secret is followed by, and nothing of the other three.`,
 		Example: `  pyro workspace create host
   pyro workspace create host --seed-path . --gitignore
   pyro workspace create host --name tests --label task=42 --ttl-seconds 3600
-  pyro workspace create host --seed-path src.tar.gz --exclude '*.log' --id-only`,
+  pyro workspace create host --seed-path src.tar.gz --exclude '*.log' --id-only
+  pyro workspace create host --secret-from-env GITHUB_TOKEN --secret-command 'DB=pass show db'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.json && n.idOnly {
 				return misuse(cmd, "argument --id-only: not allowed with argument --json")
@@ -49,6 +55,7 @@ links. What git ignores and .git come along, unless they are left out.`,
 	f.Var(choiceValue{&n.req.NetworkPolicy, "POLICY", policies}, "network-policy", "off (the only one available yet), egress or egress+published-ports")
 	f.Var(textValue{&n.req.Name, "NAME"}, "name", "what to know it by, up to 120 characters")
 	f.Var(listValue{&n.labels, "KEY=VALUE"}, "label", "a label; may be given again")
+	n.given.flags(f)
 	intFlag(f, &n.req.IdleSeconds, "idle-seconds", "SECONDS", 0, "stop it, disk saved, when unused for so long, 1 second or more; 0: never")
 	yield(f, "idle-seconds") // --id has always been --id-only
 	f.BoolVar(&n.idOnly, "id-only", false, "print the id and nothing else")
@@ -61,6 +68,9 @@ func (a *app) create(cmd *cobra.Command, n creation) error {
 	const tag = "workspace-create"
 	seed, err := n.check(cmd)
 	if err != nil {
+		return err
+	}
+	if n.req.Secrets, err = a.gather(cmd.Context(), tag, n.given); err != nil {
 		return err
 	}
 	c, err := a.open(a.Environ)

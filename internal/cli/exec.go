@@ -9,7 +9,10 @@ import (
 )
 
 func (a *app) execCommand() *cobra.Command {
-	var e execution
+	var (
+		e   execution
+		env secretEnv
+	)
 	cmd := &cobra.Command{
 		Use:     "exec WORKSPACE_ID [--] COMMAND...",
 		Short:   "run a command in a workspace",
@@ -18,11 +21,17 @@ func (a *app) execCommand() *cobra.Command {
 are the command and its arguments; for a shell line write sh -c '…'.`,
 		Example: `  pyro workspace exec 0123456789ab -- ls -la
   pyro workspace exec 0123456789ab --timeout-seconds 600 -- sh -c 'make 2>&1 | tail'
-  tar c src | pyro workspace exec 0123456789ab -i -- tar x`,
+  tar c src | pyro workspace exec 0123456789ab -i -- tar x
+  pyro workspace exec 0123456789ab -it -- bash
+  pyro workspace exec 0123456789ab --secret-env TOKEN -- ./deploy`,
 		Annotations: guestCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.argv = args[1:]
 			if err := e.check(cmd, args[0]); err != nil {
+				return err
+			}
+			var err error
+			if e.secretEnv, err = env.names(); err != nil {
 				return err
 			}
 			return a.exec(cmd.Context(), args[0], e)
@@ -30,6 +39,7 @@ are the command and its arguments; for a shell line write sh -c '…'.`,
 		ValidArgsFunction: a.completeIDs(nil, api.StateStarted),
 	}
 	e.flags(cmd.Flags())
+	env.flag(cmd.Flags())
 	a.jsonFlag(cmd.Flags())
 	return cmd
 }

@@ -27,6 +27,7 @@ type fakeClient struct {
 	logs     api.WorkspaceLogs
 	pushed   api.SyncCounts // what a push is said to have done
 	refusal  error          // of stop, start, update and logs
+	live     fakeLive
 
 	mu      sync.Mutex
 	created []api.CreateRequest
@@ -50,6 +51,7 @@ func newFake() *fakeClient {
 		list:   api.WorkspaceList{Count: 1, Workspaces: []api.WorkspaceSummary{summaryOf(ws)}},
 		logs:   sampleLogs(),
 		pushed: api.SyncCounts{Mode: api.SeedDirectory, SourcePath: "/src", Destination: "/workspace", EntryCount: 5, BytesWritten: 1234},
+		live:   newLive(),
 		guest:  func(context.Context, *fakeProcess) (int, error) { return 0, nil },
 	}
 }
@@ -158,7 +160,7 @@ func (w fakeWorkspace) Start(ctx context.Context, c command) (process, error) {
 	w.c.mu.Lock()
 	w.c.ran = append(w.c.ran, c)
 	w.c.mu.Unlock()
-	return &fakeProcess{command: c, ctx: ctx, run: w.c.guest, signals: make(chan string, 4)}, nil
+	return &fakeProcess{command: c, ctx: ctx, run: w.c.guest, signals: make(chan string, 4), sizes: make(chan api.TerminalSize, 4)}, nil
 }
 
 type fakeProcess struct {
@@ -166,6 +168,7 @@ type fakeProcess struct {
 	ctx     context.Context
 	run     func(context.Context, *fakeProcess) (int, error)
 	signals chan string
+	sizes   chan api.TerminalSize
 }
 
 func (p *fakeProcess) Signal(name string) error { p.signals <- name; return nil }
@@ -219,6 +222,8 @@ type session struct {
 	stdout   io.Writer // nil: collected
 	signals  chan os.Signal
 	terminal bool
+	tty      *os.File // our stdin, where that is a terminal
+	environ  []string
 	ctx      context.Context // nil: the test's
 	doctor   func(context.Context, api.DoctorRequest) (*api.Doctor, error)
 	config   Configuration
@@ -248,10 +253,11 @@ func (s *session) run(t *testing.T, args ...string) int {
 	a := &app{
 		Env: Env{
 			Args: args, Stdin: s.stdin, Stdout: s.stdout, Stderr: &s.err,
-			Signals: s.signals, Version: "1.2.3", Doctor: s.doctor, Config: s.config,
+			Environ: s.environ, Signals: s.signals, Version: "1.2.3", Doctor: s.doctor, Config: s.config,
 		},
 		open:     s.fake.open,
 		terminal: func(io.Writer) bool { return s.terminal },
+		sit:      func(io.Reader) (*os.File, bool) { return s.tty, s.tty != nil },
 	}
 	if s.ctx == nil {
 		s.ctx = t.Context()

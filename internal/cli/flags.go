@@ -184,14 +184,27 @@ type execution struct {
 	argv           []string
 	timeoutSeconds int
 	interactive    bool
+	tty            bool
+	endless        bool // no timeout was asked for, and on a terminal there is none
+	secretEnv      map[string]string
 }
 
 func (e *execution) flags(f *pflag.FlagSet) {
 	intFlag(f, &e.timeoutSeconds, "timeout-seconds", "SECONDS", api.DefaultTimeoutSeconds, "time until the command is ended, 1 second or more")
 	f.BoolVarP(&e.interactive, "interactive", "i", false, "pass stdin on to the command; without it the command's stdin is empty")
+	f.BoolVarP(&e.tty, "tty", "t", false, "give the command this terminal, as -it; its time is then unlimited")
+	yield(f, "tty") // --t has always been --timeout-seconds
 }
 
-func (e *execution) timeout() time.Duration { return time.Duration(e.timeoutSeconds) * time.Second }
+func (e *execution) timeout() time.Duration {
+	if e.endless {
+		return oneYear
+	}
+	return time.Duration(e.timeoutSeconds) * time.Second
+}
+
+// oneYear is longer than anybody sits at a terminal.
+const oneYear = 365 * 24 * time.Hour
 
 // check refuses what no sandbox needs to be made for.
 func (e *execution) check(cmd *cobra.Command, operand string) error {
@@ -200,7 +213,10 @@ func (e *execution) check(cmd *cobra.Command, operand string) error {
 		return invalid("a command is missing", "write it after --: `%s %s -- uname -a`", cmd.CommandPath(), api.Quote([]string{operand}))
 	case e.timeoutSeconds < 1 || e.timeoutSeconds > maxSeconds:
 		return invalid(fmt.Sprintf("timeout_seconds is %d, allowed is 1 or more", e.timeoutSeconds), "choose a value in that range")
+	case e.tty && cmd.Flags().Changed("json"):
+		return misuse(cmd, "argument --json: not allowed with argument --tty")
 	}
+	e.endless = e.tty && !cmd.Flags().Changed("timeout-seconds")
 	return nil
 }
 

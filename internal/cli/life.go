@@ -21,7 +21,7 @@ func (a *app) stopCommand() *cobra.Command {
 goes on.`,
 		Example: "  pyro workspace stop 0123456789ab\n  pyro workspace stop 0123456789ab --discard",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd.Context(), "workspace-stop", "Stopped workspace ID: ", args[0], func(ctx context.Context, ws workspace) (*api.Workspace, error) {
+			return a.ask(cmd.Context(), "workspace-stop", "Stopped workspace ID: ", args[0], func(ctx context.Context, ws workspace) (*api.Workspace, error) {
 				return ws.Stop(ctx, req)
 			})
 		},
@@ -64,22 +64,6 @@ come back. One that runs is left alone. If the saved disk turns out to be damage
 	return cmd
 }
 
-// change does something to a workspace and shows what it is then; head stands
-// before its id.
-func (a *app) change(ctx context.Context, tag, head, id string, f func(context.Context, workspace) (*api.Workspace, error)) error {
-	changed, err := await(ctx, a, tag, func(ctx context.Context) (*api.Workspace, error) {
-		ws, err := a.get(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		return f(ctx, ws)
-	})
-	if err != nil {
-		return err
-	}
-	return a.show(changed, func() string { return workspaceBlock(head, changed) })
-}
-
 // changes is what workspace update was told.
 type changes struct {
 	name        string
@@ -105,7 +89,7 @@ those that are there; --clear-label removes one, and comes last.`,
 			if err != nil {
 				return err
 			}
-			return a.change(cmd.Context(), "workspace-update", "Workspace ID: ", args[0], func(ctx context.Context, ws workspace) (*api.Workspace, error) {
+			return a.ask(cmd.Context(), "workspace-update", "Workspace ID: ", args[0], func(ctx context.Context, ws workspace) (*api.Workspace, error) {
 				return ws.Update(ctx, req)
 			})
 		},

@@ -35,11 +35,7 @@ the beginning and the end are kept. A stopped workspace keeps its history.`,
 }
 
 func (a *app) logs(ctx context.Context, id string, last int) error {
-	found, err := await(ctx, a, logsTag, func(ctx context.Context) (*api.WorkspaceLogs, error) {
-		ws, err := a.get(ctx, id)
-		if err != nil {
-			return nil, err
-		}
+	found, err := awaitOf(ctx, a, logsTag, id, func(ctx context.Context, ws workspace) (*api.WorkspaceLogs, error) {
 		return ws.Logs(ctx, last)
 	})
 	switch {
@@ -90,6 +86,11 @@ func (a *app) relay(to io.Writer, stream, text string) error {
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
+	return a.pass(to, stream, text)
+}
+
+// pass prints a guest's text as it is, or safe to look at on a terminal.
+func (a *app) pass(to io.Writer, stream, text string) error {
 	o := a.outlet(to, stream)
 	if _, err := io.WriteString(o, text); err != nil {
 		return err

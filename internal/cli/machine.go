@@ -6,17 +6,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:               "version",
-		Short:             "print the version",
-		Long:              `Prints "pyro" and the version.`,
-		Example:           "  pyro version",
-		RunE:              func(*cobra.Command, []string) error { return a.printVersion() },
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-}
-
 func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]...",

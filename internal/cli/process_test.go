@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	a := &app{
 		Env:  Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: "1.2.3"},
-		open: fake.open, terminal: isTerminal,
+		open: fake.open, terminal: isTerminal, sit: terminalOf,
 	}
 	os.Exit(a.run(context.Background()))
 }

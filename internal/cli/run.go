@@ -15,14 +15,17 @@ import (
 // cleanupTime bounds the removal of a sandbox whose command was given up.
 const cleanupTime = 20 * time.Second
 
+// errand is what run was told.
+type errand struct {
+	req     api.CreateRequest
+	ttl     lifespan
+	seed    seeding
+	exec    execution
+	network bool
+}
+
 func (a *app) runCommand() *cobra.Command {
-	var (
-		req     api.CreateRequest
-		ttl     lifespan
-		seed    seeding
-		e       execution
-		network bool
-	)
+	var e errand
 	cmd := &cobra.Command{
 		Use:   "run ENVIRONMENT [--] COMMAND...",
 		Short: "run one command in a sandbox that is gone afterwards",
@@ -34,31 +37,38 @@ line write sh -c '…'. With --seed-path a directory or a tar archive lies in
 		Example: `  pyro run host -- uname -a
   pyro run host --timeout-seconds 120 --seed-path . -- make test
   echo 6*7 | pyro run host -i -- bc
+  pyro run host -it -- bash
   pyro run host --json -- id`,
 		Annotations: guestCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req.Environment, e.argv, req.NetworkPolicy = args[0], args[1:], api.NetworkOff
-			if network {
-				req.NetworkPolicy = api.NetworkEgress
-			}
-			if err := e.check(cmd, args[0]); err != nil {
-				return err
-			}
-			from, err := checkRequest(cmd, &req, ttl, seed)
+			e.req.Environment, e.exec.argv = args[0], args[1:]
+			seed, err := e.check(cmd)
 			if err != nil {
 				return err
 			}
-			return a.oneShot(cmd.Context(), req, from, e)
+			return a.oneShot(cmd.Context(), e.req, seed, e.exec)
 		},
 		ValidArgsFunction: completeEnvironment,
 	}
 	f := cmd.Flags()
-	resourceFlags(cmd, &req, &ttl)
-	seed.flags(f)
-	e.flags(f)
-	f.BoolVar(&network, "network", false, "let it reach the internet (not available yet)")
+	resourceFlags(cmd, &e.req, &e.ttl)
+	e.seed.flags(f)
+	e.exec.flags(f)
+	f.BoolVar(&e.network, "network", false, "let it reach the internet (not available yet)")
 	a.jsonFlag(f)
 	return cmd
+}
+
+// check completes the request, and refuses what no sandbox needs to be made for.
+func (e *errand) check(cmd *cobra.Command) (*source, error) {
+	e.req.NetworkPolicy = api.NetworkOff
+	if e.network {
+		e.req.NetworkPolicy = api.NetworkEgress
+	}
+	if err := e.exec.check(cmd, e.req.Environment); err != nil {
+		return nil, err
+	}
+	return checkRequest(cmd, &e.req, e.ttl, e.seed)
 }
 
 // oneShot runs a command in a sandbox of its own. The sandbox ends with this process

@@ -27,7 +27,7 @@ func (c sdkClient) Create(ctx context.Context, r api.CreateRequest, seed *source
 		VCPUs: r.VCPUCount, MemMiB: r.MemMiB, DiskMiB: r.DiskMiB,
 		TTL: time.Duration(max(r.TTLSeconds, 0)) * time.Second, NoExpiry: r.TTLSeconds == api.Forever, Idle: time.Duration(r.IdleSeconds) * time.Second,
 		NetworkPolicy: r.NetworkPolicy, AllowHostCompat: r.AllowHostCompat,
-		OneShot: life == withUs,
+		Secrets: r.Secrets, OneShot: life == withUs,
 	})
 	if err != nil {
 		return nil, err
@@ -67,6 +67,7 @@ type sdkWorkspace struct{ *pyro.Workspace }
 func (w sdkWorkspace) Start(ctx context.Context, c command) (process, error) {
 	cmd := w.Command(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Timeout = c.Stdin, c.Stdout, c.Stderr, c.Timeout
+	cmd.Env, cmd.SecretEnv, cmd.TTY = c.Env, c.SecretEnv, c.TTY
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

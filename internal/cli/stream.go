@@ -15,9 +15,12 @@ import (
 func (a *app) execute(ctx context.Context, tag string, ws workspace, e execution) (*api.WorkspaceExec, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := command{Argv: e.argv, Timeout: e.timeout()}
+	c := command{Argv: e.argv, SecretEnv: e.secretEnv, Timeout: e.timeout()}
 	if e.interactive {
 		c.Stdin = a.Stdin
+	}
+	if e.tty {
+		return a.executeHere(ctx, tag, ws, c)
 	}
 	if a.json {
 		stdout, stderr := &capture{limit: maxCapture}, &capture{limit: maxCapture}
@@ -51,8 +54,10 @@ func (a *app) attend(ctx context.Context, tag string, ws workspace, c command) (
 		result *api.WorkspaceExec
 		err    error
 	}
+	go c.seat.follow(ctx, func(size api.TerminalSize) { _ = p.Resize(size) }) // ends with ctx; a command that has ended needs no size
 	ended := make(chan outcome, 1)
 	go func() { // ends with the command, and that ends with ctx
+		defer c.seat.guard()
 		result, err := p.Wait()
 		ended <- outcome{result, err}
 	}()
@@ -60,6 +65,8 @@ func (a *app) attend(ctx context.Context, tag string, ws workspace, c command) (
 		select {
 		case o := <-ended:
 			return o.result, o.err
+		case s := <-c.seat.lost():
+			return nil, &leaving{code: 128 + number(s)}
 		case s := <-a.Signals:
 			name, code := signalOf(s)
 			if told {

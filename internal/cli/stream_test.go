@@ -102,7 +102,16 @@ func TestRefusedBeforeAnythingIsMade(t *testing.T) {
 		"fraction":            {"run host --vcpu-count 1.5 -- true", 2},
 		"empty number":        {"run host --vcpu-count= -- true", 2},
 		"capital policy":      {"workspace create host --network-policy OFF", 2},
-		"later option":        {"workspace create host --secret x=y", 2},
+		"later option":        {"workspace create host --snapshot x", 2},
+		"secret of no name":   {"workspace create host --secret y", 1},
+		"secret of nothing":   {"workspace create host --secret X=", 1},
+		"secret file":         {"workspace create host --secret-file X=/nowhere/at/all", 1},
+		"secret directory":    {"workspace create host --secret-file X=/", 1},
+		"secret twice":        {"workspace create host --secret X=longenough --secret X=longenough", 1},
+		"secret variable":     {"workspace create host --secret-from-env NO_SUCH_VARIABLE", 1},
+		"secret command":      {"workspace create host --secret-command X=false", 1},
+		"secret name":         {"workspace create host --secret 1X=longenough", 1},
+		"terminal":            {"run host -t true", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &session{}

@@ -30,7 +30,7 @@ is over. Its project directory is /workspace. A stopped one keeps its disk.`,
 	)
 	cmd.AddCommand(
 		a.createCommand(), a.startCommand(), a.stopCommand(), a.updateCommand(), a.deleteCommand(),
-		a.execCommand(), a.syncCommand(),
+		a.execCommand(), a.shellCommand(), a.serviceCommand(), a.secretCommand(), a.syncCommand(),
 		a.listCommand(), a.statusCommand(), a.logsCommand(),
 	)
 	return cmd
@@ -75,17 +75,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Long:    `Shows what a workspace is made of, its state, and its last command.`,
 		Example: "  pyro workspace status 0123456789ab",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			status, err := await(cmd.Context(), a, "workspace-status", func(ctx context.Context) (*api.Workspace, error) {
-				ws, err := a.get(ctx, args[0])
-				if err != nil {
-					return nil, err
-				}
+			return a.ask(cmd.Context(), "workspace-status", "Workspace ID: ", args[0], func(ctx context.Context, ws workspace) (*api.Workspace, error) {
 				return ws.Status(ctx)
 			})
-			if err != nil {
-				return err
-			}
-			return a.show(status, func() string { return workspaceBlock("Workspace ID: ", status) })
 		},
 		ValidArgsFunction: a.completeIDs(nil),
 	}
@@ -133,6 +125,28 @@ func (a *app) get(ctx context.Context, id string) (workspace, error) {
 		return nil, err
 	}
 	return c.Get(ctx, id)
+}
+
+// awaitOf is await for a question to one workspace.
+func awaitOf[T any](ctx context.Context, a *app, tag, id string, f func(context.Context, workspace) (T, error)) (T, error) {
+	return await(ctx, a, tag, func(ctx context.Context) (T, error) {
+		ws, err := a.get(ctx, id)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return f(ctx, ws)
+	})
+}
+
+// ask puts a question to a workspace and shows it as it is then; head stands before
+// its id.
+func (a *app) ask(ctx context.Context, tag, head, id string, f func(context.Context, workspace) (*api.Workspace, error)) error {
+	now, err := awaitOf(ctx, a, tag, id, f)
+	if err != nil {
+		return err
+	}
+	return a.show(now, func() string { return workspaceBlock(head, now) })
 }
 
 // show prints an answer, for programs or for people.
