@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -56,6 +58,30 @@ func fill(args []string) error {
 	}
 	_, err = fmt.Println(most, "done")
 	return err
+}
+
+// threads starts threads that do nothing, at most so many. Go's runtime ends the
+// program when it gets no more, and says how many it had: they count as processes do,
+// and cost less.
+func threads(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: threads N")
+	}
+	most, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	debug.SetMaxThreads(most * 2)
+	started := make(chan struct{})
+	for range most {
+		go func() { // ends with the program
+			runtime.LockOSThread()
+			started <- struct{}{}
+			_ = raw(unix.SYS_PPOLL, 0, 0, 0, 0)
+		}()
+		<-started
+	}
+	return nil
 }
 
 // eat takes memory, at most so many MiB.

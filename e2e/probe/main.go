@@ -75,13 +75,14 @@ var groups = map[string]group{
 
 // tools are sub-commands that are no list of attempts.
 var tools = map[string]func(args []string) error{
-	"beacon": beacon,    // leave something for seek, until stdin ends
-	"fill":   fill,      // write until it fails
-	"eat":    eat,       // take memory until the end
-	"hijack": hijack,    // take the agent's channel
-	"stop":   stopAgent, // and get no answer
-	"wait":   wait,      // until stdin ends: a process for others to look at
-	"whoami": whoami,    // uids and capabilities, for setuid
+	"beacon":  beacon,    // leave something for seek, until stdin ends
+	"fill":    fill,      // write until it fails
+	"threads": threads,   // start them until it fails
+	"eat":     eat,       // take memory until the end
+	"hijack":  hijack,    // take the agent's channel
+	"stop":    stopAgent, // and get no answer
+	"wait":    wait,      // until stdin ends: a process for others to look at
+	"whoami":  whoami,    // uids and capabilities, for setuid
 }
 
 func main() {

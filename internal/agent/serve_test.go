@@ -68,7 +68,7 @@ func TestHello(t *testing.T) {
 func TestUnknownActionIsError(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config, c *wire.Client) {
 		ran := filepath.Join(cfg.Workspace, "ran")
-		for _, action := range []string{"frobnicate", "Exec", "open_shell", "start_service", "stop_service"} {
+		for _, action := range []string{"frobnicate", "Exec", "open_shells", "restart_service"} {
 			f := failure(t, ask(t, c, fmt.Sprintf(`{"action":%q,"command":"touch %s","shell_id":"a"}`+"\n", action, ran)))
 			if f.Kind != string(api.Unsupported) || !strings.Contains(f.Error, action) {
 				t.Errorf("%s: %+v", action, f)

@@ -296,24 +296,23 @@ func TestShellStopsAfterItsLastOutput(t *testing.T) {
 }
 
 func TestCloseShellKillsWhatLeftIt(t *testing.T) {
-	onEach(t, func(t *testing.T, _ Config, c *wire.Client) {
-		id := shellOf(t, c, wire.OpenShellRequest{})
-		typeIn(t, c, id, "setsid sleep 4020 & nohup sleep 4021 >/dev/null & sleep 4022 | sleep 4022")
-		for _, line := range []string{"sleep 4020", "sleep 4021", "sleep 4022"} {
-			if !livesOn(line) {
-				t.Fatalf("%s never began", line)
-			}
+	c := serve(t, testConfig(t))
+	id := shellOf(t, c, wire.OpenShellRequest{})
+	typeIn(t, c, id, "setsid sleep 4020 & nohup sleep 4021 >/dev/null & sleep 4022 | sleep 4022")
+	for _, line := range []string{"sleep 4020", "sleep 4021", "sleep 4022"} {
+		if !livesOn(line) {
+			t.Fatalf("%s never began", line)
 		}
-		got, err := c.CloseShell(t.Context(), id)
-		if err != nil || got.State != wire.ShellStopped {
-			t.Errorf("closed as %+v, %v", got, err)
+	}
+	got, err := c.CloseShell(t.Context(), id)
+	if err != nil || got.State != wire.ShellStopped {
+		t.Errorf("closed as %+v, %v", got, err)
+	}
+	for _, line := range []string{"sleep 4020", "sleep 4021", "sleep 4022"} {
+		if alive(line) {
+			t.Errorf("%s lives on", line)
 		}
-		for _, line := range []string{"sleep 4020", "sleep 4021", "sleep 4022"} {
-			if alive(line) {
-				t.Errorf("%s lives on", line)
-			}
-		}
-	})
+	}
 }
 
 func TestCloseShellThatIgnoresHangup(t *testing.T) {
@@ -424,45 +423,44 @@ func TestShellSize(t *testing.T) {
 
 // A shell that reads nothing costs those their time who type into it, and nobody else.
 func TestBlockedShellBlocksNobody(t *testing.T) {
-	onEach(t, func(t *testing.T, _ Config, c *wire.Client) {
-		blocked := shellOf(t, c, wire.OpenShellRequest{ShellID: "blocked"})
-		other := shellOf(t, c, wire.OpenShellRequest{ShellID: "other"})
-		typeIn(t, c, blocked, "stty -echo; echo =ready; sleep 4030")
-		awaitOutput(t, c, blocked, "\n=ready")
-		line := wire.LaxString(strings.Repeat("é23456789\n", 100_000)[:api.MaxShellInput-4])
-		errs := make(chan error, 10)
-		for range cap(errs) {
-			go func() { // ends within the time of typing
-				_, err := c.WriteShell(t.Context(), wire.WriteShellRequest{ShellID: "blocked", Input: line})
-				errs <- err
-			}()
+	c := serveMux(t, testConfig(t))
+	blocked := shellOf(t, c, wire.OpenShellRequest{ShellID: "blocked"})
+	other := shellOf(t, c, wire.OpenShellRequest{ShellID: "other"})
+	typeIn(t, c, blocked, "stty -echo; echo =ready; sleep 4030")
+	awaitOutput(t, c, blocked, "\n=ready")
+	line := wire.LaxString(strings.Repeat("é23456789\n", 100_000)[:api.MaxShellInput-4])
+	errs := make(chan error, 10)
+	for range cap(errs) {
+		go func() { // ends within the time of typing
+			_, err := c.WriteShell(t.Context(), wire.WriteShellRequest{ShellID: "blocked", Input: line})
+			errs <- err
+		}()
+	}
+	typeIn(t, c, other, "echo =$((1 + 2))=")
+	awaitOutput(t, c, other, "\n=3=")
+	counted := 0
+	for range cap(errs) {
+		err := <-errs
+		if !errors.Is(err, api.Timeout) {
+			t.Fatalf("typing ended with %v", err)
 		}
-		typeIn(t, c, other, "echo =$((1 + 2))=")
-		awaitOutput(t, c, other, "\n=3=")
-		counted := 0
-		for range cap(errs) {
-			err := <-errs
-			if !errors.Is(err, api.Timeout) {
-				t.Fatalf("typing ended with %v", err)
+		if _, after, ok := strings.Cut(err.Error(), "its input: "); ok {
+			var n, all int
+			if _, err := fmt.Sscanf(after, "%d of %d characters", &n, &all); err != nil || n <= 0 || n >= all || all != utf8.RuneCountInString(string(line)) {
+				t.Errorf("it says %v", err)
 			}
-			if _, after, ok := strings.Cut(err.Error(), "its input: "); ok {
-				var n, all int
-				if _, err := fmt.Sscanf(after, "%d of %d characters", &n, &all); err != nil || n <= 0 || n >= all || all != utf8.RuneCountInString(string(line)) {
-					t.Errorf("it says %v", err)
-				}
-				counted++
-			}
+			counted++
 		}
-		if counted == 0 {
-			t.Error("nobody could type anything")
-		}
-		if _, err := c.SignalShell(t.Context(), blocked, "INT"); err != nil {
-			t.Fatal(err)
-		}
-		if !eventually(func() bool { return !alive("sleep 4030") }) {
-			t.Error("it cannot be interrupted")
-		}
-	})
+	}
+	if counted == 0 {
+		t.Error("nobody could type anything")
+	}
+	if _, err := c.SignalShell(t.Context(), blocked, "INT"); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(func() bool { return !alive("sleep 4030") }) {
+		t.Error("it cannot be interrupted")
+	}
 }
 
 func TestShellEndsWithAgent(t *testing.T) {

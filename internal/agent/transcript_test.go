@@ -51,15 +51,16 @@ func FuzzHandle(f *testing.F) {
 		`{"action":"push_tree"}` + "\n" + frame(f, wire.FrameData, tarOf(f, tarLink, tarThrough)) + frame(f, wire.FrameEnd, nil),
 		`{"action":"push_tree","destination":"out"}` + "\n" + frame(f, wire.FrameData, tarOf(f, tarLink)) + frame(f, wire.FrameEnd, nil),
 		`{"action":"compare_tree"}` + "\n" + frame(f, wire.FrameData, []byte(`{"p":"b3V0L3NlY3JldA==","k":"file"}`)) + frame(f, wire.FrameEnd, nil),
-		`{"action":"open_shell"}`, `[]`, "", "\n", "\xff",
+		`{"action":"read_shell"}`, `{"action":"attach_shell","cursor":-5}` + "\n" + frame(f, wire.FrameStdin, []byte("x")),
+		`{"action":"signal_shell","signal":9}`, `{"action":"resize_shell","cols":1e9}`, `{"action":"list_shells"}`, `[]`, "", "\n", "\xff",
 	} {
 		f.Add([]byte(seed + "\n"))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		line, _, _ := bytes.Cut(data, []byte("\n"))
 		switch req, _ := wire.DecodeRequest(line); req.(type) {
-		case *wire.ExecRequest, *wire.StreamRequest:
-			return // it would run what it says
+		case *wire.ExecRequest, *wire.StreamRequest, *wire.OpenShellRequest, *wire.StartServiceRequest, *wire.DialRequest:
+			return // it would run, or connect to, what it says
 		}
 		cfg := testConfig(t)
 		around := filepath.Dir(cfg.Workspace)

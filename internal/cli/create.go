@@ -33,7 +33,7 @@ links. What git ignores and .git come along, unless they are left out.
 
 Secrets are files of /run/pyro-secrets in the guest, and environment variables of the
 commands that are given them by --secret-env. Other processes of this machine can
-see what --secret is followed by, and nothing of the other three.`,
+see the value after --secret, and not those that the other three fetch.`,
 		Example: `  pyro workspace create host
   pyro workspace create host --seed-path . --gitignore
   pyro workspace create host --name tests --label task=42 --ttl-seconds 3600

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -27,10 +28,10 @@ are the command and its arguments; for a shell line write sh -c '…'.`,
 		Annotations: guestCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.argv = args[1:]
-			if err := e.check(cmd, args[0]); err != nil {
+			err := cmp.Or(e.check(cmd, args[0]), a.canSit(e))
+			if err != nil {
 				return err
 			}
-			var err error
 			if e.secretEnv, err = env.names(); err != nil {
 				return err
 			}

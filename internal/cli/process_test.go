@@ -6,14 +6,16 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 
+	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/testgate"
 )
 
 // asPyro makes this test binary behave as pyro, on a fake SDK whose guest writes
-// without end.
+// without end, or as a guestOf says.
 const asPyro = "PYRO_TEST_AS_PYRO"
 
 func TestMain(m *testing.M) {
@@ -29,8 +31,18 @@ func TestMain(m *testing.M) {
 		}
 		return 0, ctx.Err()
 	}
+	guestOf(os.Getenv(asPyro), fake)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, sys.SIGINT, sys.SIGTERM)
 	a := &app{
-		Env:  Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: "1.2.3"},
+		Env: Env{
+			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: "1.2.3", Environ: os.Environ(), Signals: signals,
+			Terminal: func(resized, lost chan<- os.Signal) func() {
+				signal.Notify(resized, sys.SIGWINCH, sys.SIGCONT)
+				signal.Notify(lost, sys.SIGHUP, sys.SIGQUIT)
+				return func() { signal.Stop(resized); signal.Stop(lost) }
+			},
+		},
 		open: fake.open, terminal: isTerminal, sit: terminalOf,
 	}
 	os.Exit(a.run(context.Background()))

@@ -43,7 +43,7 @@ line write sh -c '…'. With --seed-path a directory or a tar archive lies in
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.req.Environment, e.exec.argv = args[0], args[1:]
 			seed, err := e.check(cmd)
-			if err != nil {
+			if err = cmp.Or(err, a.canSit(e.exec)); err != nil {
 				return err
 			}
 			return a.oneShot(cmd.Context(), e.req, seed, e.exec)

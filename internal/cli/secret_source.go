@@ -22,10 +22,10 @@ import (
 type given struct{ literals, files, variables, commands []string }
 
 func (g *given) flags(f *pflag.FlagSet) {
-	f.Var(listValue{&g.literals, "NAME=VALUE"}, "secret", "a secret; may be given again")
-	f.Var(listValue{&g.files, "NAME=PATH"}, "secret-file", "a secret that is what a file holds; may be given again")
-	f.Var(listValue{&g.variables, "NAME[=VAR]"}, "secret-from-env", "a secret that is the value of a variable, here; may be given again")
-	f.Var(listValue{&g.commands, "NAME=COMMAND"}, "secret-command", "a secret that a line for /bin/sh prints, here; may be given again")
+	f.Var(listValue{&g.literals, "N=VALUE"}, "secret", "a secret; may be given again")
+	f.Var(listValue{&g.files, "N=PATH"}, "secret-file", "a secret that is what a file holds; may be given again")
+	f.Var(listValue{&g.variables, "NAME"}, "secret-from-env", "a secret that is a variable's value here, as NAME or NAME=VAR; may be given again")
+	f.Var(listValue{&g.commands, "N=CMD"}, "secret-command", "a secret that a line for /bin/sh prints, here; may be given again")
 	for _, name := range []string{"secret-from-env", "secret-command"} {
 		yield(f, name) // --secret-f has always been --secret-file
 	}

@@ -65,7 +65,7 @@ func (a *app) serviceLogs(ctx context.Context, id, name string, r reading) error
 	case a.json:
 		return a.printJSON(logs)
 	}
-	if err := cmp.Or(a.pass(a.Stdout, "stdout", logs.Stdout), a.pass(a.Stderr, "stderr", logs.Stderr)); err != nil {
+	if err := cmp.Or(a.pass(a.Stdout, "stdout", logs.Stdout), a.relay(a.Stderr, "stderr", logs.Stderr)); err != nil {
 		return err
 	}
 	return a.tellService(serviceLogsTag, logs, &logs.Service)

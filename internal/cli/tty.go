@@ -38,12 +38,24 @@ type seat struct {
 	state *term.State // as it was before it became raw; nil: it is not raw
 }
 
+// canSit refuses a command that wants a terminal which is not there.
+func (a *app) canSit(e execution) error {
+	if _, ok := a.sit(a.Stdin); e.tty && !ok {
+		return noSeat()
+	}
+	return nil
+}
+
+func noSeat() error {
+	return invalid("stdin is no terminal", "leave -t out: -i alone passes any stdin on")
+}
+
 // takeSeat takes our terminal for a guest. With raw, every key goes to the guest, those
 // that send signals too.
 func (a *app) takeSeat(raw bool) (*seat, error) {
 	file, ok := a.sit(a.Stdin)
 	if !ok {
-		return nil, invalid("stdin is no terminal", "leave -t out: -i alone passes any stdin on")
+		return nil, noSeat()
 	}
 	s := &seat{file: file, raw: raw, resized: make(chan os.Signal, 1), gone: make(chan os.Signal, 1)}
 	if a.Terminal != nil {

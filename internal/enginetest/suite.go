@@ -55,6 +55,7 @@ func Run(t *testing.T, s Subject) {
 		{"Timeout", testTimeout},
 		{"CancelKills", testCancel},
 		{"Concurrent", testConcurrent},
+		{"Shell", testShell},
 		{"IdleConnections", testIdleConnections},
 		{"BaseProtocol", testBaseProtocol},
 		{"Stop", testStop},
