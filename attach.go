@@ -53,7 +53,7 @@ func (w *Workspace) AttachShell(ctx context.Context, shell string, with ShellAtt
 	defer cancel()
 	c, err := w.connect(ctx, question{op: opAttachShell, method: http.MethodPost, path: shellPath(shell, "/attach"), body: body, within: answerTime})
 	if err != nil {
-		return nil, w.explain(ctx, opAttachShell, err)
+		return nil, w.ofShell(ctx, opAttachShell, err)
 	}
 	if with.Stdin != nil {
 		go c.feed(with.Stdin) // ends with stdin, or at its first read after the connection's end

@@ -28,6 +28,16 @@
 // capped, and is what fits into one JSON value. [Client.Run] makes a workspace for
 // a single command and leaves nothing behind.
 //
+// # What outlives a call
+//
+// [Workspace.OpenShell] gives a shell on a terminal that keeps its state, for programs
+// that write and read and for people, by [Workspace.AttachShell].
+// [Workspace.StartService] starts a program, returns when it is ready, and can publish
+// its ports on this machine. Both live until they end, are ended, or the workspace
+// stops, whatever becomes of the program that asked. [CreateOptions].Secrets and
+// [Workspace.SetSecret] give values to commands, shells and services that are in no
+// answer, record or log.
+//
 // # What does the work
 //
 // The package is a client. Every running workspace has a supervisor, a process of

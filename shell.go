@@ -67,7 +67,7 @@ func (w *Workspace) recorded(ctx context.Context) (*workspace.Record, error) {
 // Shell returns a shell as it is now.
 func (w *Workspace) Shell(ctx context.Context, shell string) (*api.Shell, error) {
 	now, err := ask[api.Shell](ctx, w.control, question{op: opShellStatus, method: http.MethodGet, path: shellPath(shell, ""), within: answerTime, limit: maxReply})
-	return now, w.explain(ctx, opShellStatus, err)
+	return now, w.ofShell(ctx, opShellStatus, err)
 }
 
 // ReadShell returns a piece of what a shell has printed, at most MaxChars code points from
@@ -93,7 +93,7 @@ func (w *Workspace) ReadShell(ctx context.Context, shell string, req api.ShellRe
 	piece, err := ask[api.ShellRead](ctx, w.control, question{
 		op: opReadShell, method: http.MethodGet, path: shellPath(shell, "/output?"+query.Encode()), within: within, limit: maxOutput,
 	})
-	return piece, w.explain(ctx, opReadShell, err)
+	return piece, w.ofShell(ctx, opReadShell, err)
 }
 
 // idleTime is how long a shell may go on printing while somebody waits for it to rest.
@@ -106,7 +106,7 @@ func (w *Workspace) WriteShell(ctx context.Context, shell string, req api.ShellW
 		return nil, api.About(opWriteShell, shell, err)
 	}
 	done, err := send[api.ShellWrite](ctx, w, question{op: opWriteShell, method: http.MethodPost, path: shellPath(shell, "/input"), within: shellTime, limit: maxReply}, req)
-	return done, w.explain(ctx, opWriteShell, err)
+	return done, w.ofShell(ctx, opWriteShell, err)
 }
 
 // SignalShell sends HUP, INT, TERM or KILL to what runs in the foreground of a shell, or
@@ -117,7 +117,7 @@ func (w *Workspace) SignalShell(ctx context.Context, shell, signal string) (*api
 		return nil, api.About(opSignalShell, shell, err)
 	}
 	done, err := send[api.ShellSignal](ctx, w, question{op: opSignalShell, method: http.MethodPost, path: shellPath(shell, "/signal"), within: shellTime, limit: maxReply}, req)
-	return done, w.explain(ctx, opSignalShell, err)
+	return done, w.ofShell(ctx, opSignalShell, err)
 }
 
 // ResizeShell changes the size of a shell's terminal.
@@ -126,14 +126,22 @@ func (w *Workspace) ResizeShell(ctx context.Context, shell string, size api.Term
 		return nil, api.About(opResizeShell, shell, err)
 	}
 	now, err := send[api.Shell](ctx, w, question{op: opResizeShell, method: http.MethodPost, path: shellPath(shell, "/resize"), within: shellTime, limit: maxReply}, size)
-	return now, w.explain(ctx, opResizeShell, err)
+	return now, w.ofShell(ctx, opResizeShell, err)
 }
 
 // CloseShell ends a shell and all that it started, and forgets it: a second close is
 // api.NotFound.
 func (w *Workspace) CloseShell(ctx context.Context, shell string) (*api.ShellClose, error) {
 	closed, err := ask[api.ShellClose](ctx, w.control, question{op: opCloseShell, method: http.MethodDelete, path: shellPath(shell, ""), within: shellTime, limit: maxReply})
-	return closed, w.explain(ctx, opCloseShell, err)
+	return closed, w.ofShell(ctx, opCloseShell, err)
+}
+
+// ofShell is explain, with the next step for a shell that is not there.
+func (w *Workspace) ofShell(ctx context.Context, op string, err error) error {
+	if errors.Is(err, api.NotFound) && api.HintOf(err) == "" {
+		return &api.Error{Kind: api.NotFound, Hint: "`pyro workspace shell list " + w.id + "` shows those there are", Err: err}
+	}
+	return w.explain(ctx, op, err)
 }
 
 // shellPath is where a supervisor has a shell; the id may be anything that somebody typed.

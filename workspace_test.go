@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -137,7 +138,7 @@ func TestAnswersAreChecked(t *testing.T) {
 					}
 				}
 			}},
-			api.Internal, "longer than 67108864 bytes", "",
+			api.Internal, fmt.Sprintf("longer than %d bytes", maxCapture), "",
 		},
 		"cut short": {
 			supervisorScript{exec: func(w http.ResponseWriter, r *http.Request) {

@@ -76,6 +76,7 @@ var shapes = []struct {
 	{TerminalSize{}, ``, `cols rows`},
 	{Shell{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode`, ``},
 	{ShellOpenRequest{}, ``, `cwd cols rows secret_env`},
+	{ShellAttachRequest{}, ``, `cursor cols rows`},
 	{ShellReadRequest{}, ``, `cursor max_chars plain wait_for_idle_ms`},
 	{
 		ShellRead{}, `workspace_id shell_id cwd cols rows state started_at ended_at exit_code execution_mode cursor next_cursor

@@ -50,7 +50,7 @@ type keyboard struct {
 	err     error  // then
 
 	once sync.Once
-	left chan struct{} // closed when the keys were typed
+	left chan struct{} // closed when the keys were typed, and all before them was read
 }
 
 func newKeyboard(from io.Reader, keys []byte, s *seat) *keyboard {
@@ -63,20 +63,25 @@ func (k *keyboard) Read(p []byte) (int, error) {
 	for len(k.ready) == 0 && k.err == nil {
 		n, err := k.from.Read(p)
 		k.ready, k.err = k.watch(p[:n]), err
-		if k.matched == len(k.keys) && len(k.keys) > 0 {
+		if k.typed() {
 			k.err = io.EOF
-			k.once.Do(func() { close(k.left) })
 		} else if err != nil {
 			k.ready = append(k.ready, k.keys[:k.matched]...)
 		}
 	}
-	n := copy(p, k.ready)
-	k.ready = k.ready[n:]
 	if len(k.ready) > 0 {
+		n := copy(p, k.ready)
+		k.ready = k.ready[n:]
 		return n, nil
 	}
-	return n, k.err
+	if k.typed() { // and what came before them was read and is passed on
+		k.once.Do(func() { close(k.left) })
+	}
+	return 0, k.err
 }
+
+// typed reports whether the keys were.
+func (k *keyboard) typed() bool { return len(k.keys) > 0 && k.matched == len(k.keys) }
 
 // watch returns what of text is to be passed on, what was held back before it included.
 func (k *keyboard) watch(text []byte) []byte {

@@ -70,10 +70,10 @@ func (a *app) fetchAll(ctx context.Context, g given) ([]api.SecretValue, error) 
 			if !both && kind.flag == "--secret-from-env" {
 				rest = name
 			} else if !both || name == "" || rest == "" {
-				return nil, unlike(kind.flag, kind.form, name)
+				return nil, invalid(kind.flag+" needs "+kind.form, nameHint)
 			}
-			if err := api.CheckSecretName(name); err != nil {
-				return nil, err
+			if api.CheckSecretName(name) != nil {
+				return nil, invalid(kind.flag+" needs "+kind.form+", and what stands for NAME is no name", nameHint)
 			}
 			secret, err := kind.fetch(ctx, name, rest)
 			if err != nil {
@@ -85,15 +85,9 @@ func (a *app) fetchAll(ctx context.Context, g given) ([]api.SecretValue, error) 
 	return all, nil
 }
 
-// unlike is a secret of the wrong form. It quotes no more than the name: what came
-// without one may be the value.
-func unlike(flag, form, name string) error {
-	what := flag + " needs " + form
-	if api.CheckSecretName(name) == nil && len(name) <= 20 {
-		what += ": " + name + " has nothing after it"
-	}
-	return invalid(what, "names are letters, digits and underscore")
-}
+// nameHint goes with errors that quote nothing: what was typed in the wrong place may be
+// the value.
+const nameHint = "names are letters, digits and underscore, at most 64, the first no digit"
 
 // secretTime bounds a command that prints a value: somebody may have to type a password.
 const secretTime = 5 * time.Minute
