@@ -45,8 +45,10 @@ const (
 	cgroupParent = "pyro" // the common parent of all sandboxes in a hierarchy
 )
 
-// cpuPeriodUS is the kernel's default period of the bandwidth controller.
-const cpuPeriodUS = 100_000
+// cpuPeriodUS is the period of the bandwidth controller, a fifth of the kernel's default:
+// a guest with many threads uses up its share on all processors at once, and for that
+// long its neighbours wait.
+const cpuPeriodUS = 20_000
 
 // setting is a value and the file of a cgroup that takes it.
 type setting struct{ file, value string }

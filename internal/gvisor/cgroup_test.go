@@ -20,7 +20,7 @@ func TestSettingsV1(t *testing.T) {
 	for controller, want := range map[string][]setting{
 		"memory":  {{"memory.limit_in_bytes", "1073741824"}, {"memory.swappiness", "0"}},
 		"pids":    {{"pids.max", "2048"}},
-		"cpu":     {{"cpu.cfs_period_us", "100000"}},
+		"cpu":     {{"cpu.cfs_period_us", "20000"}},
 		"cpuset":  nil,
 		"cpuacct": nil,
 		"devices": nil,
@@ -95,7 +95,7 @@ func TestLimiterV1(t *testing.T) {
 	want := cgroup{
 		path: "/pyro/0123456789ab", events: filepath.Join(l.root, "memory/pyro/0123456789ab/memory.oom_control"), limits: api.Limits{Enforced: true},
 		late: []setting{
-			{filepath.Join(l.root, "cpu/pyro/0123456789ab/cpu.cfs_quota_us"), "100000"},
+			{filepath.Join(l.root, "cpu/pyro/0123456789ab/cpu.cfs_quota_us"), "20000"},
 			{filepath.Join(l.root, "memory/pyro/0123456789ab/memory.limit_in_bytes"), "409993216"},
 		},
 	}
@@ -116,7 +116,7 @@ func TestLimiterV1(t *testing.T) {
 		"cpuset/pyro/cpuset.cpus": "0-3\n", "cpuset/pyro/0123456789ab/cpuset.cpus": "0-3\n",
 		"cpuset/pyro/cpuset.mems": "0\n", "cpuset/pyro/0123456789ab/cpuset.mems": "0\n",
 		"memory/pyro/0123456789ab/memory.limit_in_bytes": "409993216", "memory/pyro/0123456789ab/memory.swappiness": "0", "pids/pyro/0123456789ab/pids.max": "542",
-		"cpu/pyro/0123456789ab/cpu.cfs_quota_us": "100000",
+		"cpu/pyro/0123456789ab/cpu.cfs_quota_us": "20000",
 	} {
 		if got, err := os.ReadFile(filepath.Join(l.root, file)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v; want %q", file, got, err, want)

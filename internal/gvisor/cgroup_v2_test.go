@@ -214,7 +214,7 @@ func TestLimiterV2(t *testing.T) {
 			group := filepath.Join(l.base.dir, "pyro/0123456789ab")
 			want := cgroup{
 				born: group, events: filepath.Join(group, "memory.events"), limits: api.Limits{Enforced: true},
-				late: []setting{{filepath.Join(group, "cpu.max"), "200000 100000"}, {filepath.Join(group, "memory.max"), "409993216"}},
+				late: []setting{{filepath.Join(group, "cpu.max"), "40000 20000"}, {filepath.Join(group, "memory.max"), "409993216"}},
 			}
 			if diff := cmp.Diff(want, g, cmp.AllowUnexported(cgroup{}, setting{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -15,8 +16,9 @@ import (
 // are short and the client is a process of ours.
 const launchTime = 10 * time.Second
 
-// maxLaunch bounds that line, in bytes.
-const maxLaunch = 1 << 20
+// maxLaunch bounds that line, in bytes: with all secrets there may be, each byte escaped
+// at the worst.
+const maxLaunch = 1<<20 + 6*api.MaxSecrets*api.MaxSecretBytes
 
 // readLaunch reads what the client wants. More may follow on in.
 func readLaunch(c net.Conn, in *bufio.Reader) (workspace.Launch, error) {
