@@ -136,6 +136,11 @@ func (a *agent) swapSecrets(fresh string) error {
 				return err
 			}
 		}
+		if e.Type().IsRegular() {
+			if err := os.Chmod(filepath.Join(from, e.Name()), 0o400); err != nil {
+				return err
+			}
+		}
 		if err := os.Rename(filepath.Join(from, e.Name()), target); err != nil {
 			return err
 		}

@@ -260,7 +260,7 @@ func TestInstallSecrets(t *testing.T) {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			info, err := e.Info()
-			if err != nil || info.Mode() != 0o600 {
+			if err != nil || info.Mode() != 0o400 {
 				t.Errorf("%s: %v, %v", e.Name(), info.Mode(), err)
 			}
 			got[e.Name()] = info.Size()

@@ -272,8 +272,12 @@ func TestAttach(t *testing.T) {
 			t.Fatal("it never began")
 		}
 		send(t, two, wire.FrameStdin, []byte{3})
-		until(t, two, "^C")
-		until(t, two, "pyro$ ")
+		if !eventually(func() bool {
+			_, after, _ := strings.Cut(outputOf(t, c, id), "^C")
+			return strings.Contains(after, "pyro$ ")
+		}) {
+			t.Fatal("it goes on")
+		}
 		send(t, two, wire.FrameStdin, []byte("echo =on; exit 5\n"))
 		got, err := collect(t, two)
 		if err != nil || got.Exit.Code != 5 || !strings.Contains(got.Stdout, "\n=on\r\n") {

@@ -15,7 +15,8 @@ import (
 
 const (
 	// hangUpTime is how long a closed shell, and what came from it, may take to end.
-	hangUpTime = 5 * time.Second
+	hangUpTime  = 5 * time.Second
+	hangUpAgain = time.Second // then it is told once more
 
 	// settleTime is how long the beginning of a secret may be missing at the end of the
 	// output when it is a short one: a prompt that happens to end so, and not the half
@@ -236,6 +237,8 @@ func (s *session) nudge() {
 func (s *session) close() {
 	grace := time.NewTimer(hangUpTime)
 	defer grace.Stop()
+	again := time.NewTimer(hangUpAgain)
+	defer again.Stop()
 	known := s.p.kin(nil)
 	if len(known) > 0 {
 		s.p.tell(syscall.SIGHUP, syscall.SIGCONT) // what is stopped could not end
@@ -246,10 +249,12 @@ func (s *session) close() {
 		select {
 		case <-look.C:
 			known = s.p.kin(known)
+		case <-again.C: // also a nudge may come at the wrong moment
+			s.p.tell(syscall.SIGHUP)
 		case <-grace.C:
-			look.Stop()
 			known = nil
 		}
+		look.Stop()
 	}
 	s.kill()
 }

@@ -22,6 +22,7 @@ type fakeLive struct {
 	read       api.ShellRead
 	logs       api.ServiceLogs
 	attach     func(ctx context.Context, with pyro.ShellAttachment) (*api.Shell, error)
+	starting   func(ctx context.Context) error
 	follow     func(ctx context.Context, stdout, stderr io.Writer) error
 }
 
@@ -126,7 +127,12 @@ func (w fakeWorkspace) AttachShell(ctx context.Context, shell string, with pyro.
 	return w.c.live.attach(ctx, with)
 }
 
-func (w fakeWorkspace) StartService(_ context.Context, req api.ServiceStartRequest) (*api.Service, error) {
+func (w fakeWorkspace) StartService(ctx context.Context, req api.ServiceStartRequest) (*api.Service, error) {
+	if w.c.live.starting != nil {
+		if err := w.c.live.starting(ctx); err != nil {
+			return nil, err
+		}
+	}
 	_, err := w.c.answer(req)
 	return &w.c.live.service, err
 }

@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -296,5 +301,45 @@ func TestCompleteLive(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestWaitingForReadinessIsShown holds that a terminal tells what is waited for.
+func TestWaitingForReadinessIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &session{fake: newFake(), terminal: true}
+		s.fake.live.starting = func(context.Context) error { time.Sleep(2500 * time.Millisecond); return nil }
+		if code := s.run(t, "workspace", "service", "start", testID, "web", "--ready-tcp", "127.0.0.1:80", "server"); code != 0 {
+			t.Fatalf("exit code %d: %s", code, s.err.String())
+		}
+		if want := "\r[workspace-service-start: waiting for tcp 127.0.0.1:80] 2 s"; !strings.Contains(s.err.String(), want) {
+			t.Errorf("shown was %q", s.err.String())
+		}
+	})
+}
+
+// TestFollowingIsLeft holds that Ctrl-C leaves a service as it is, and is no error.
+func TestFollowingIsLeft(t *testing.T) {
+	s := &session{fake: newFake(), signals: make(chan os.Signal, 1)}
+	s.fake.live.follow = func(ctx context.Context, stdout, _ io.Writer) error {
+		_, err := io.WriteString(stdout, "line\n")
+		s.signals <- os.Interrupt
+		<-ctx.Done()
+		return errors.Join(err, ctx.Err())
+	}
+	code := s.run(t, "workspace", "service", "logs", testID, "web", "--follow")
+	if code != 130 || s.out.String() != "line\n" || s.err.String() != "" {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, s.out.String(), s.err.String())
+	}
+}
+
+func TestLiveWithoutIsolationWarns(t *testing.T) {
+	for _, args := range []string{"shell open ID", "shell open ID --id-only", "service start ID web --json server"} {
+		s := &session{fake: newFake()}
+		hostCompat(s.fake)
+		args := strings.Fields(strings.ReplaceAll(args, " ID", " "+testID))
+		if code := s.run(t, append([]string{"workspace"}, args...)...); code != 0 || !strings.Contains(s.err.String(), "no isolation") {
+			t.Errorf("%v: exit code %d, stderr %q", args, code, s.err.String())
+		}
 	}
 }

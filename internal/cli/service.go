@@ -178,13 +178,12 @@ func (a *app) serviceStart(ctx context.Context, id string, s start) error {
 	if r := s.req.Readiness; r != nil {
 		waiting = oneLine(fmt.Sprintf("%s: waiting for %s %s", tag, r.Type, r.Path+r.Address+r.URL+r.Command))
 	}
-	now, err := awaitWith(ctx, a, tag, a.newProgress(waiting), func(ctx context.Context) (*api.Service, error) {
-		ws, err := a.get(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		return ws.StartService(ctx, s.req)
-	})
+	ws, err := await(ctx, a, tag, func(ctx context.Context) (workspace, error) { return a.get(ctx, id) })
+	if err != nil {
+		return err
+	}
+	a.warnUnisolated(ws.Seen())
+	now, err := awaitWith(ctx, a, tag, a.newProgress(waiting), func(ctx context.Context) (*api.Service, error) { return ws.StartService(ctx, s.req) })
 	if err != nil {
 		return err
 	}

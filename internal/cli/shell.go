@@ -75,10 +75,12 @@ func (a *app) shellOpenCommand() *cobra.Command {
 
 func (a *app) shellOpen(ctx context.Context, id string, req api.ShellOpenRequest, idOnly bool) error {
 	const tag = "workspace-shell-open"
-	shell, err := awaitOf(ctx, a, tag, id, func(ctx context.Context, ws workspace) (*api.Shell, error) {
-		a.warnUnisolated(ws.Seen())
-		return ws.OpenShell(ctx, req)
-	})
+	ws, err := await(ctx, a, tag, func(ctx context.Context) (workspace, error) { return a.get(ctx, id) })
+	if err != nil {
+		return err
+	}
+	a.warnUnisolated(ws.Seen())
+	shell, err := await(ctx, a, tag, func(ctx context.Context) (*api.Shell, error) { return ws.OpenShell(ctx, req) })
 	switch {
 	case err != nil:
 		return err

@@ -64,7 +64,7 @@ func (s *supervisor) serveExec(w http.ResponseWriter, r *http.Request) {
 func (s *supervisor) addSecrets(run *run, asked map[string]string) error {
 	env, err := s.secretEnv(asked)
 	if err != nil {
-		return err
+		return api.About("exec", s.ID, err)
 	}
 	if len(env) > 0 {
 		all := maps.Clone(run.request.Env)

@@ -181,7 +181,7 @@ func (s *supervisor) serveSetSecret(w http.ResponseWriter, r *http.Request) {
 			r.Secrets = append(r.Secrets, api.Secret{Name: secret.Name, SourceKind: secret.SourceKind})
 			slices.SortFunc(r.Secrets, func(a, b api.Secret) int { return strings.Compare(a.Name, b.Name) })
 			if len(r.Secrets) > api.MaxSecrets {
-				return &api.Error{Kind: api.Conflict, Err: fmt.Errorf("there are %d secrets, as many as there may be", api.MaxSecrets)}
+				return &api.Error{Kind: api.Conflict, Hint: "unset one that is not needed any more", Err: fmt.Errorf("there are %d secrets, as many as there may be", api.MaxSecrets)}
 			}
 			return workspace.WriteSecret(s.held.Path(), secret.Name, string(secret.Value))
 		})
@@ -210,6 +210,12 @@ func (s *supervisor) serveUnsetSecret(w http.ResponseWriter, r *http.Request) {
 // changeSecrets changes the secrets on disk, in the record and in the guest; where one of
 // them fails the old ones stay.
 func (s *supervisor) changeSecrets(ctx context.Context, op string, change func(map[string]string, *workspace.Record) error) error {
+	if !isolates(s.engine) {
+		return &api.Error{
+			Kind: api.Unsupported, Hint: "use an engine that isolates",
+			Err: fmt.Errorf("engine %s cannot keep secrets from the rest of this machine", s.engine.Info().Name),
+		}
+	}
 	done, err := s.enter(op)
 	if err != nil {
 		return err
