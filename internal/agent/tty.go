@@ -126,32 +126,9 @@ func (p *process) foreground() (group int) {
 	if err != nil {
 		return 0
 	}
-	lines := true
-	_ = raw.Control(func(fd uintptr) {
-		if group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err != nil {
-			mode, modeErr := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-			lines = modeErr != nil || mode.Lflag&unix.ICANON != 0
-		}
-	})
-	if err != nil && lines {
-		group, err = p.newestGroup(), nil
-	}
+	_ = raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
 	if err != nil || group <= 1 || group == p.pid || group == unix.Getpgrp() {
 		return 0
-	}
-	return group
-}
-
-// newestGroup is the group of the session that was made last, or 0. It stands for the
-// foreground where the kernel tells that to nobody outside the session, as the Sentry
-// does: a command in the foreground was started after those in the background. While
-// the terminal takes no lines, a shell asks for the next one, and nothing else runs there.
-func (p *process) newestGroup() (group int) {
-	list, _ := p.agent.reach()
-	for _, t := range list {
-		if t.Session == p.pid && t.Group != p.pid && !t.Ended {
-			group = max(group, t.Group)
-		}
 	}
 	return group
 }

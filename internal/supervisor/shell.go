@@ -156,7 +156,7 @@ func (s *supervisor) readShell(ctx context.Context, id string, req api.ShellRead
 	}
 	out := &api.ShellRead{
 		Shell: *s.shell(got.ShellReply), Cursor: got.Cursor, NextCursor: got.NextCursor, Output: s.redact(got.Output),
-		SkippedChars: max(got.Cursor-req.Cursor, 0), Plain: req.Plain, WaitForIdleMS: req.WaitForIdleMS,
+		SkippedChars: max(got.SkippedChars, 0), Plain: req.Plain, WaitForIdleMS: req.WaitForIdleMS,
 	}
 	out.Truncated = got.Truncated || out.SkippedChars > 0
 	if req.Plain {
