@@ -52,7 +52,9 @@ func FuzzHandle(f *testing.F) {
 		`{"action":"push_tree","destination":"out"}` + "\n" + frame(f, wire.FrameData, tarOf(f, tarLink)) + frame(f, wire.FrameEnd, nil),
 		`{"action":"compare_tree"}` + "\n" + frame(f, wire.FrameData, []byte(`{"p":"b3V0L3NlY3JldA==","k":"file"}`)) + frame(f, wire.FrameEnd, nil),
 		`{"action":"read_shell"}`, `{"action":"attach_shell","cursor":-5}` + "\n" + frame(f, wire.FrameStdin, []byte("x")),
-		`{"action":"signal_shell","signal":9}`, `{"action":"resize_shell","cols":1e9}`, `{"action":"list_shells"}`, `[]`, "", "\n", "\xff",
+		`{"action":"signal_shell","signal":9}`, `{"action":"resize_shell","cols":1e9}`, `{"action":"list_shells"}`,
+		`{"action":"logs_service","service_name":"x","tail_lines":-1}`, `{"action":"stop_service"}`, `{"action":"list_services"}`,
+		`{"action":"follow_service","service_name":"x"}`, `[]`, "", "\n", "\xff",
 	} {
 		f.Add([]byte(seed + "\n"))
 	}

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -192,12 +191,9 @@ func (r *ServiceReply) check() error {
 	switch api.ServiceState(r.State) {
 	case api.ServiceRunning, api.ServiceExited, api.ServiceStopped, api.ServiceFailed:
 	default:
-		return fmt.Errorf("state %q is none", clip(r.State, 64))
+		return fmt.Errorf("state %q", clip(r.State, 64))
 	}
-	if r.RestartCount < 0 {
-		return errors.New("restart_count is negative")
-	}
-	return nil
+	return notNegative("restart_count", int64(r.RestartCount))
 }
 
 func (r *ServicesReply) check() error {

@@ -101,6 +101,8 @@ func call(t *testing.T, conn net.Conn, c *wiretest.Case) outcome {
 		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.Stream(t.Context(), *req) })
 	case *wire.AttachShellRequest:
 		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.AttachShell(t.Context(), *req) })
+	case *wire.FollowServiceRequest:
+		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.FollowService(t.Context(), req.ServiceName, req.TailLines) })
 	case *wire.DialRequest:
 		o.Body, err = tunnel(t.Context(), client, req, c)
 	default:
@@ -146,6 +148,16 @@ func ask(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest
 		return client.ReadShell(ctx, *req)
 	case *wire.WriteShellRequest:
 		return client.WriteShell(ctx, *req)
+	case *wire.StartServiceRequest:
+		return client.StartService(ctx, *req)
+	case *wire.StatusServiceRequest:
+		return client.StatusService(ctx, string(req.ServiceName))
+	case *wire.LogsServiceRequest:
+		return client.LogsService(ctx, string(req.ServiceName), req.TailLines)
+	case *wire.StopServiceRequest:
+		return client.StopService(ctx, string(req.ServiceName))
+	case *wire.ListServicesRequest:
+		return client.ListServices(ctx)
 	case *wire.SignalShellRequest:
 		return client.SignalShell(ctx, string(req.ShellID), string(req.Signal))
 	case *wire.CloseShellRequest:
