@@ -67,7 +67,8 @@ func (a *agent) keep(ctx context.Context, s *service, p *serving) {
 		if time.Since(p.begun) > slowestRestart { // it was well for a while
 			wait = firstRestart
 		}
-		if !s.rest(ctx, wait) {
+		if !s.rest(ctx, wait) { // it was stopped before it was started again
+			end.stopped, end.reason = true, api.StoppedByTerm
 			s.ended(end)
 			return
 		}
