@@ -45,6 +45,9 @@ func rows() []row {
 		{"start-100mb", start(largeDisk)},
 		{"seed", seed},
 		{"sync", syncOne},
+		{"keystroke", keystroke},
+		{"service-stop", serviceStop},
+		{"port", port},
 		{"neighbour", neighbour},
 		{"storm", storm}, // last, for the load that it leaves
 	}

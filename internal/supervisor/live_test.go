@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,6 +203,33 @@ func TestServiceThatFails(t *testing.T) {
 			t.Errorf("%s: %+v", path, failure)
 		}
 	}
+}
+
+// A client that goes away while it waits has called the service off.
+func TestServiceWhoseClientLeaves(t *testing.T) {
+	b := newBench(t)
+	r := b.start(t, aWorkspace())
+	body := `{"service_name":"x","command":"touch begun; exec sleep 614001","readiness":{"type":"file","path":"never"}}`
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://pyro/v1/services", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() { // ends with ctx
+		resp, err := r.http.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		left <- err
+	}()
+	services := func() api.ServiceList { return do[api.ServiceList](t, r, "GET", "/v1/services", nil) }
+	until(t, services, func(l api.ServiceList) bool { return l.RunningCount == 1 })
+	leave()
+	if err := <-left; err == nil {
+		t.Error("it was answered")
+	}
+	until(t, services, func(l api.ServiceList) bool { return l.Count == 1 && l.Services[0].State != api.ServiceRunning })
 }
 
 func TestShell(t *testing.T) {

@@ -62,9 +62,13 @@ func (s *supervisor) startService(ctx context.Context, req api.ServiceStartReque
 	case s.services.begun <- struct{}{}:
 	default:
 	}
+	before := s.recorded()
 	started, err := s.agent().StartService(ctx, request)
 	if err != nil {
 		ports.close()
+		if ctx.Err() != nil && !before.Runs(req.ServiceName) { // nobody waits for it any more
+			_, _ = s.agent().StopService(context.WithoutCancel(ctx), req.ServiceName)
+		}
 		return nil, err
 	}
 	s.remember(req)

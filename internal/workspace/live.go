@@ -33,6 +33,11 @@ func (r *Record) EndServices(lost bool, now time.Time) {
 // RunsServices reports whether a service runs.
 func (r Record) RunsServices() bool { return r.runningServices() > 0 }
 
+// Runs reports whether a service of that name runs.
+func (r *Record) Runs(name string) bool {
+	return slices.ContainsFunc(r.Services, func(s api.Service) bool { return s.ServiceName == name && s.State == api.ServiceRunning })
+}
+
 // runningServices counts those that run.
 func (r *Record) runningServices() int {
 	n := 0
