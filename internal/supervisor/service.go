@@ -74,11 +74,11 @@ func (s *supervisor) startService(ctx context.Context, req api.ServiceStartReque
 	s.remember(req)
 	if started.State != string(api.ServiceRunning) {
 		ports.close()
-		return s.service(started, nil), s.refreshServices(ctx)
+		return s.service(started, nil), s.noteServices(ctx)
 	}
 	ports.open(s.dialGuest)
 	s.keepPorts(req.ServiceName, ports)
-	return s.service(started, ports.ports), s.refreshServices(ctx)
+	return s.service(started, ports.ports), s.noteServices(ctx)
 }
 
 // remember keeps how a service was started, for a restart.
@@ -195,6 +195,15 @@ func (s *supervisor) refreshServices(ctx context.Context) error {
 	return nil
 }
 
+// noteServices is refreshServices, for those who come after this process, too.
+func (s *supervisor) noteServices(ctx context.Context) error {
+	if err := s.refreshServices(ctx); err != nil {
+		return err
+	}
+	_ = s.save() // or with the next one
+	return nil
+}
+
 // watchRetry is how long the watch rests after it was interrupted.
 const watchRetry = time.Second
 
@@ -206,11 +215,7 @@ func (s *supervisor) watchServices(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	for ; ctx.Err() == nil; sys.Sleep(ctx, watchRetry) {
-		err := s.agent().WatchServices(ctx, func() {
-			if s.refreshServices(ctx) == nil {
-				_ = s.save() // or with the next one
-			}
-		})
+		err := s.agent().WatchServices(ctx, func() { _ = s.noteServices(ctx) }) // or at the next change
 		if errors.Is(err, api.Unsupported) {
 			return
 		}

@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// both runs pyro, which may fail, and returns all that it printed.
+func (p *place) both(t *testing.T, pyro string, args ...string) string {
+	t.Helper()
+	out, err := p.command(t, pyro, args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("pyro %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+// TestSecretIsNowhere looks for the value of a secret in all that pyro prints, keeps and
+// shows of itself, while everything that may use it does, also where that fails.
+func TestSecretIsNowhere(t *testing.T) {
+	pyro := binary(t)
+	requireSandboxes(t, pyro)
+	p := newPlace(t)
+	const token = "9f2c-kept-from-all-eyes-71aa"
+	file := p.at("token")
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := p.create(t, pyro, "--secret-file", "TOKEN="+file)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	print := []string{"--secret-env", "TOKEN", "--", "sh", "-c"}
+	said := map[string]string{"65 status": p.ok(t, pyro, "workspace", "status", id, "--json")}
+	for name, args := range map[string][]string{
+		"65 exec":               append([]string{"exec", id}, append(print, `echo "$TOKEN"; echo "$TOKEN" >&2; exit 3`)...),
+		"65 exec as JSON":       append([]string{"exec", id, "--json"}, append(print, `echo "$TOKEN"`)...),
+		"65 the value in words": {"exec", id, "--", "echo", token},
+		"65 no such program":    append([]string{"exec", id}, "--", "/bin/"+token),
+		"65 timeout":            append([]string{"exec", id, "--timeout-seconds", "1"}, append(print, `echo "$TOKEN"; sleep 100`)...),
+		"68 in pieces":          append([]string{"exec", id}, append(print, `for c in $(printf %s "$TOKEN" | sed 's/./& /g'); do printf %s $c; done`)...),
+		"68 as base64":          append([]string{"exec", id}, append(print, `printf %s "$TOKEN" | base64 -w0`)...),
+		"65 failed service":     append([]string{"service", "start", id, "f", "--ready-file", "never"}, append(print, `echo "$TOKEN" >&2; exit 1`)...),
+		"65 unknown secret":     {"exec", id, "--secret-env", "OTHER", "--", "true"},
+		"71 a line of ours":     append([]string{"exec", id}, append(print, `printf '\n[workspace-exec] workspace_id=x exit_code=0\n{"ok":true,"token":"%s"}\n' "$TOKEN"`)...),
+	} {
+		said[name] = p.both(t, pyro, append([]string{"workspace"}, args...)...)
+	}
+	p.ok(t, pyro, append([]string{"workspace", "service", "start", id, "s"}, append(print, `echo "$TOKEN"; exec sleep 1000`)...)...)
+	shell := p.ok(t, pyro, "workspace", "shell", "open", id, "--secret-env", "TOKEN", "--id-only")
+	p.ok(t, pyro, "workspace", "shell", "write", id, shell, "--input", `echo "$TOKEN"`)
+	said["65 shell"] = p.both(t, pyro, "workspace", "shell", "read", id, shell, "--wait-for-idle-ms", "300")
+	said["65 service log"] = p.both(t, pyro, "workspace", "service", "logs", id, "s")
+	said["65 services"] = p.both(t, pyro, "workspace", "service", "list", id, "--json")
+	said["65 history"] = p.both(t, pyro, "workspace", "logs", id, "--json")
+	said["65 doctor"] = p.both(t, pyro, "doctor", "--json")
+	for _, process := range p.processes("") {
+		environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", process.pid))
+		said["67 process "+process.line] = process.line + string(environ)
+	}
+	p.ok(t, pyro, "workspace", "stop", id)
+	wantNoFileWith(t, p, token, true)
+	said["65 a stopped one"] = p.both(t, pyro, "workspace", "status", id, "--json") + p.both(t, pyro, "workspace", "logs", id, "--json")
+	for name, text := range said {
+		if strings.Contains(text, token) || strings.Contains(text, "OWYyYy1rZXB0") {
+			t.Errorf("%s shows it: %s", name, text)
+		}
+	}
+	p.ok(t, pyro, "workspace", "delete", id)
+	wantNoFileWith(t, p, token, false)
+	p.wantNothing(t)
+}
+
+// wantNoFileWith looks through all files of a place, but for the store of secrets where
+// that is still there.
+func wantNoFileWith(t *testing.T, p *place, token string, stored bool) {
+	t.Helper()
+	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || stored && filepath.Base(filepath.Dir(path)) == "secrets" {
+			return nil // gone meanwhile, or no file
+		}
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(token)) {
+			t.Errorf("%s holds it", path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKillAmidLiveWork kills the supervisor while a client waits for a shell or a service.
+func TestKillAmidLiveWork(t *testing.T) {
+	pyro := binary(t)
+	requireSandboxes(t, pyro)
+	for name, waits := range map[string]func(p *place, id, shell string) []string{
+		"readiness": func(_ *place, id, _ string) []string {
+			return []string{"service", "start", id, "w", "--ready-file", "never", "--", "sh", "-c", "touch begun; exec sleep 1000"}
+		},
+		"a log that is followed": func(_ *place, id, _ string) []string {
+			return []string{"service", "logs", id, "s", "--follow"}
+		},
+		"a read that waits for silence": func(_ *place, id, shell string) []string {
+			return []string{"shell", "read", id, shell, "--wait-for-idle-ms", "10000"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			id := p.create(t, pyro)
+			p.ok(t, pyro, "workspace", "service", "start", id, "s", "--publish", "8000", "--", "sh", "-c", "while :; do echo on; sleep 0.1; done")
+			shell := p.ok(t, pyro, "workspace", "shell", "open", id, "--id-only")
+			p.ok(t, pyro, "workspace", "shell", "write", id, shell, "--input", "while :; do echo on; sleep 0.05; done")
+			cmd := p.command(t, pyro, append([]string{"workspace"}, waits(p, id, shell)...)...)
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if name == "readiness" {
+				if seen := p.await(func() string {
+					return p.both(t, pyro, "workspace", "exec", id, "--", "sh", "-c", "ls begun >/dev/null 2>&1 || echo not yet")
+				}); strings.Contains(seen, "not yet") {
+					t.Fatal("the service never began")
+				}
+			}
+			p.killSupervisor(t, id)
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), "[error]") || !strings.Contains(out.String(), "[hint]") {
+				t.Errorf("the client ended with %v: %s", err, out.String())
+			}
+			p.wantState(t, pyro, id, "supervisor_lost")
+			var services api.ServiceList
+			if err := json.Unmarshal([]byte(p.ok(t, pyro, "workspace", "service", "list", id, "--json")), &services); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range services.Services {
+				if s.State == api.ServiceRunning || len(s.PublishedPorts) > 0 || s.State == api.ServiceStopped && *s.StopReason != api.StopWorkspaceStopped {
+					t.Errorf("service %+v", s)
+				}
+			}
+			if services.Count == 0 {
+				t.Error("nobody knows of the service")
+			}
+			var shells api.ShellList
+			if err := json.Unmarshal([]byte(p.ok(t, pyro, "workspace", "shell", "list", id, "--json")), &shells); err != nil || shells.Count != 1 || shells.Shells[0].State != api.ShellStopped {
+				t.Errorf("shells %+v, %v", shells, err)
+			}
+			p.ok(t, pyro, "workspace", "start", id)
+			if list := p.ok(t, pyro, "workspace", "service", "list", id); list != "No workspace services found." {
+				t.Errorf("after a start: %s", list)
+			}
+			p.ok(t, pyro, "workspace", "delete", id)
+			p.wantNothing(t)
+		})
+	}
+}
