@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 )
@@ -163,4 +166,59 @@ func TestKillAmidLiveWork(t *testing.T) {
 			p.wantNothing(t)
 		})
 	}
+}
+
+// asyncServer answers each connection, when its first direction has ended, with what it
+// was sent.
+const asyncServer = `import asyncio
+async def serve(r, w):
+    w.write(await r.read(-1)); await w.drain(); w.close()
+async def main():
+    async with await asyncio.start_server(serve, "127.0.0.1", 8000, backlog=1024) as s:
+        await s.serve_forever()
+asyncio.run(main())`
+
+// TestThousandConnections are open through one published port at the same time, and
+// commands go on beside them.
+func TestThousandConnections(t *testing.T) {
+	pyro := binary(t)
+	requireSandboxes(t, pyro)
+	p := newPlace(t)
+	id := p.create(t, pyro)
+	var service api.Service
+	started := p.ok(t, pyro, "workspace", "service", "start", id, "s", "--json", "--publish", "8000", "--ready-tcp", "127.0.0.1:8000", "--", "python3", "-c", asyncServer)
+	if err := json.Unmarshal([]byte(started), &service); err != nil || len(service.PublishedPorts) != 1 {
+		t.Fatalf("%s, %v", started, err)
+	}
+	const many = 1000
+	var conns [many]*net.TCPConn
+	together(8, func(k int) {
+		for i := k; i < many; i += 8 {
+			conn, err := net.Dial("tcp4", fmt.Sprint("127.0.0.1:", service.PublishedPorts[0].HostPort))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			conns[i] = conn.(*net.TCPConn)
+			if _, err := fmt.Fprintf(conn, "hello %d", i); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	if got := p.ok(t, pyro, "workspace", "exec", id, "--", "echo", "beside"); got != "beside" {
+		t.Errorf("a command says %q", got)
+	}
+	for i, conn := range conns {
+		_ = conn.CloseWrite()
+		if got, err := io.ReadAll(conn); err != nil || string(got) != fmt.Sprint("hello ", i) {
+			t.Fatalf("connection %d: %q, %v", i, got, err)
+		}
+		_ = conn.Close()
+	}
+	p.ok(t, pyro, "workspace", "delete", id)
+	p.wantNothing(t)
 }

@@ -28,8 +28,9 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// maxConnections are served at the same time; one more is answered with an error.
-const maxConnections = 256
+// maxConnections are served at the same time; one more is answered with an error. A
+// published port alone may have a thousand.
+const maxConnections = 1536
 
 const (
 	// maxRefused bounds the connections beyond maxConnections that are being told
