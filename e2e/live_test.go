@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +220,52 @@ func TestThousandConnections(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+	p.ok(t, pyro, "workspace", "delete", id)
+	p.wantNothing(t)
+}
+
+// TestFloodsOfShellsAndServices: output that nobody reads costs what is kept of it, and
+// neither commands nor the end wait for it.
+func TestFloodsOfShellsAndServices(t *testing.T) {
+	pyro := binary(t)
+	requireSandboxes(t, pyro)
+	p := newPlace(t)
+	id := p.create(t, pyro)
+	p.ok(t, pyro, "workspace", "service", "start", id, "flood", "--", "yes", strings.Repeat("46", 500))
+	shell := p.ok(t, pyro, "workspace", "shell", "open", id, "--id-only")
+	p.ok(t, pyro, "workspace", "shell", "write", id, shell, "--input", "yes "+strings.Repeat("45", 500))
+	full := func() string { // both have printed more than is kept of them
+		var read api.ShellRead
+		out := p.ok(t, pyro, "workspace", "shell", "read", id, shell, "--max-chars", "1000", "--json")
+		if err := json.Unmarshal([]byte(out), &read); err != nil {
+			t.Fatal(err)
+		}
+		var logs api.ServiceLogs
+		if err := json.Unmarshal([]byte(p.ok(t, pyro, "workspace", "service", "logs", id, "flood", "--tail-lines", "1", "--json")), &logs); err != nil {
+			t.Fatal(err)
+		}
+		kept := p.ok(t, pyro, "workspace", "exec", id, "--", "sh", "-c", "cat /run/pyro-services/flood.std* | wc -c")
+		if read.SkippedChars == 0 || !read.Truncated || !logs.Truncated {
+			return fmt.Sprintf("%d characters skipped, log truncated: %v, %s bytes", read.SkippedChars, logs.Truncated, kept)
+		}
+		if size, err := strconv.Atoi(kept); err != nil || size > api.ServiceLogBytes {
+			t.Fatalf("%s bytes of log are kept", kept)
+		}
+		return ""
+	}
+	if seen := awaitFor(time.Minute, full); seen != "" {
+		t.Fatal(seen)
+	}
+	for _, s := range p.processes(" supervise ") {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid))
+		_, rest, _ := strings.Cut(string(status), "VmRSS:")
+		rss, _ := strconv.Atoi(strings.Fields(rest)[0])
+		if err != nil || rss > 64<<10 {
+			t.Errorf("the supervisor holds %d kB, %v", rss, err)
+		}
+	}
+	p.ok(t, pyro, "workspace", "service", "stop", id, "flood")
+	p.ok(t, pyro, "workspace", "shell", "close", id, shell)
 	p.ok(t, pyro, "workspace", "delete", id)
 	p.wantNothing(t)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/journal"
 	"github.com/pyro-sandbox/pyro/internal/wire"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
 // routeLive adds what is about shells, services and secrets.
@@ -41,6 +42,11 @@ func (s *supervisor) answer(w http.ResponseWriter, op string, v any, err error) 
 	answer := api.ReplyTo(api.About(op, s.ID, err))
 	answer.Error = s.redact(answer.Error)
 	write(w, status(api.KindOf(err)), answer)
+}
+
+// touch notes that somebody did something in the workspace.
+func (s *supervisor) touch() {
+	s.note(func(r *workspace.Record) { r.LastActivityAt = api.At(s.Now()) })
 }
 
 // maxGuestText bounds what of a guest's text is passed on or kept, in bytes.

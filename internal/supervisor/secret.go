@@ -221,6 +221,7 @@ func (s *supervisor) changeSecrets(ctx context.Context, op string, change func(m
 		return err
 	}
 	defer done()
+	s.touch()
 	s.secrets.changing.Lock()
 	defer s.secrets.changing.Unlock()
 	before, old := s.recorded(), s.secrets.all()

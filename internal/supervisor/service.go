@@ -50,6 +50,7 @@ func (s *supervisor) startService(ctx context.Context, req api.ServiceStartReque
 		return nil, err
 	}
 	defer done()
+	s.touch()
 	request, err := s.serviceRequest(req)
 	if err != nil {
 		return nil, err
@@ -279,6 +280,7 @@ func (s *supervisor) stopService(r *http.Request) (*api.Service, error) {
 		return nil, err
 	}
 	defer done()
+	s.touch()
 	service, err := s.known(r)
 	if err != nil {
 		return nil, err

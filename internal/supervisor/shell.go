@@ -49,6 +49,7 @@ func (s *supervisor) openShell(ctx context.Context, req api.ShellOpenRequest) (*
 		return nil, err
 	}
 	defer done()
+	s.touch()
 	env, err := s.secretEnv(req.SecretEnv)
 	if err != nil {
 		return nil, err
@@ -204,6 +205,7 @@ func (s *supervisor) serveWriteShell(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
+	s.touch()
 	got, err := s.agent().WriteShell(r.Context(), wire.WriteShellRequest{
 		ShellID: wire.LaxString(r.PathValue("id")), Input: wire.LaxString(req.Input), AppendNewline: wire.LaxBool(req.AppendNewline),
 	})
