@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
 // worker does what a user does, with workspaces that nobody else changes. It knows
@@ -143,12 +145,6 @@ func (w *worker) do(ctx context.Context, h *held, r request, how want) (answer, 
 
 // rest waits, and reports whether ctx has not ended.
 func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	sys.Sleep(ctx, d)
+	return ctx.Err() == nil
 }
