@@ -145,6 +145,5 @@ func (w *worker) do(ctx context.Context, h *held, r request, how want) (answer, 
 
 // rest waits, and reports whether ctx has not ended.
 func rest(ctx context.Context, d time.Duration) bool {
-	sys.Sleep(ctx, d)
-	return ctx.Err() == nil
+	return sys.Sleep(ctx, d)
 }
