@@ -49,7 +49,7 @@ func copyAgent(agent, dir string) error {
 		mode = 0o755 // for the uids of the sandboxes
 	}
 	base := filepath.Dir(dir)
-	if err := store.MakeDir(base, mode); err != nil {
+	if err := store.MakeCacheDir(base, mode); err != nil {
 		return err
 	}
 	return programs.Place(base, filepath.Base(dir), func(temp string) error {

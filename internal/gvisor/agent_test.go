@@ -46,6 +46,21 @@ func share(t *testing.T, agent, base string) string {
 	return dir
 }
 
+func TestTheCacheIsPrivate(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "home", "pyro")
+	if _, err := shareAgent(os.Args[0], filepath.Join(cache, "agent")); err != nil {
+		t.Fatal(err)
+	}
+	want := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		want = 0o755
+	}
+	info, err := os.Stat(cache)
+	if err != nil || info.Mode().Perm() != want {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestShareAgent(t *testing.T) {
 	agent, base := anAgent(t), filepath.Join(t.TempDir(), "made", "here")
 	dir := share(t, agent, base)

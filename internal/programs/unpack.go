@@ -46,7 +46,7 @@ func (b *Bundle) Verify(ctx context.Context, base string, mode fs.FileMode) (str
 
 // ensure believes what passes, and settles any doubt while it holds the lock.
 func (b *Bundle) ensure(ctx context.Context, base string, mode fs.FileMode, believe func(dir string) error) (string, error) {
-	if err := store.MakeDir(base, mode); err != nil {
+	if err := store.MakeCacheDir(base, mode); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(base, b.name)

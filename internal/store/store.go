@@ -73,6 +73,17 @@ func (s *Store) layout() []dirMode {
 	return list
 }
 
+// MakeCacheDir is MakeDir for a directory in the cache, which gets the same mode where it
+// is not there yet.
+func MakeCacheDir(path string, mode fs.FileMode) error {
+	if _, err := os.Lstat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		if err := MakeDir(filepath.Dir(path), mode); err != nil {
+			return err
+		}
+	}
+	return MakeDir(path, mode)
+}
+
 // MakeDir makes a directory with this mode, whatever the umask, or takes an existing
 // one that only we can change, else it is api.Denied. That one's mode is narrowed
 // where it is to be private, and widened where sandboxes have to pass.
