@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"sort"
 	"unicode/utf8"
 )
@@ -109,15 +110,11 @@ type decoder struct{ part []byte } // a character whose end has not come
 
 // decode appends the text of the next piece to dst; final says that nothing follows.
 func (d *decoder) decode(dst, piece []byte, final bool) []byte {
-	for len(d.part) > 0 && len(piece) > 0 && !utf8.FullRune(d.part) {
-		d.part = append(d.part, piece[0])
-		piece = piece[1:]
-	}
 	if len(d.part) > 0 {
-		dst, d.part = decodeWhole(dst, d.part, final)
+		piece = slices.Concat(d.part, piece)
 	}
 	dst, rest := decodeWhole(dst, piece, final)
-	d.part = append(d.part, rest...)
+	d.part = append(d.part[:0], rest...)
 	return dst
 }
 

@@ -26,6 +26,9 @@ func cutMark(n int) string { return fmt.Sprintf("\n[pyro: %d bytes are cut out h
 // floor is the last place at or before i where a character begins. Bytes that are no
 // UTF-8 are characters of one byte, so it never lies far before i.
 func floor(text string, i int) int {
+	if i >= len(text) {
+		return i
+	}
 	for j := i; j >= 0 && j > i-utf8.UTFMax; j-- {
 		if utf8.RuneStart(text[j]) {
 			if _, n := utf8.DecodeRuneInString(text[j:]); j+n > i {
