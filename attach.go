@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -148,17 +147,9 @@ func receive[T any](c *connection, stdout, stderr io.Writer) (*T, error) {
 		case wire.FrameStderr:
 			err = deliver(stderr, "stderr", frame.Payload)
 		case wire.FrameExit:
-			answer := new(T)
-			if err := json.Unmarshal(frame.Payload, answer); err != nil {
-				return nil, api.About(c.op, c.id, fmt.Errorf("exit frame: %w", err))
-			}
-			return answer, nil
+			return exited[T](c.op, c.id, frame.Payload)
 		case wire.FrameFail:
-			var reply api.ErrorReply
-			if err := json.Unmarshal(frame.Payload, &reply); err != nil {
-				return nil, api.About(c.op, c.id, fmt.Errorf("failure frame: %w", err))
-			}
-			return nil, reply.Err()
+			return nil, failed(c.op, c.id, frame.Payload)
 		}
 		if err != nil {
 			return nil, err

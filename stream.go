@@ -145,9 +145,9 @@ func (s *stream) receive(stdout, stderr io.Writer) (*api.WorkspaceExec, error) {
 		case wire.FrameStderr:
 			err = deliver(stderr, "stderr", frame.Payload)
 		case wire.FrameExit:
-			return s.exited(frame.Payload)
+			return exited[api.WorkspaceExec](opExec, s.id, frame.Payload)
 		case wire.FrameFail:
-			return nil, s.refused(frame.Payload)
+			return nil, failed(opExec, s.id, frame.Payload)
 		}
 		if err != nil {
 			return nil, err
@@ -169,18 +169,20 @@ func deliver(w io.Writer, name string, p []byte) error {
 	return nil
 }
 
-func (s *stream) exited(payload []byte) (*api.WorkspaceExec, error) {
-	var result api.WorkspaceExec
-	if err := json.Unmarshal(payload, &result); err != nil {
-		return nil, api.About(opExec, s.id, fmt.Errorf("exit frame: %w", err))
+// exited is the answer in the frame that ends a stream.
+func exited[T any](op, id string, payload []byte) (*T, error) {
+	answer := new(T)
+	if err := json.Unmarshal(payload, answer); err != nil {
+		return nil, api.About(op, id, fmt.Errorf("exit frame: %w", err))
 	}
-	return &result, nil
+	return answer, nil
 }
 
-func (s *stream) refused(payload []byte) error {
+// failed is the error in the frame that ends a stream.
+func failed(op, id string, payload []byte) error {
 	var reply api.ErrorReply
 	if err := json.Unmarshal(payload, &reply); err != nil {
-		return api.About(opExec, s.id, fmt.Errorf("failure frame: %w", err))
+		return api.About(op, id, fmt.Errorf("failure frame: %w", err))
 	}
 	return reply.Err()
 }

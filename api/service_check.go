@@ -58,8 +58,7 @@ func (r Readiness) check() error {
 			return invalid("readiness", "the path is empty", "")
 		}
 	case ReadyTCP:
-		host, port, err := net.SplitHostPort(r.Address)
-		if n, numErr := strconv.Atoi(port); err != nil || numErr != nil || host == "" || n < 1 || n > 65535 {
+		if !IsAddress(r.Address) {
 			return invalid("readiness", fmt.Sprintf("address %q is not of the form HOST:PORT", r.Address), "")
 		}
 	case ReadyHTTP:
@@ -74,6 +73,13 @@ func (r Readiness) check() error {
 		return invalid("readiness", fmt.Sprintf("type %q is not known", r.Type), "use file, tcp, http or command")
 	}
 	return nil
+}
+
+// IsAddress reports whether text is HOST:PORT, the port a number from 1 to 65535.
+func IsAddress(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	n, numErr := strconv.Atoi(port)
+	return err == nil && numErr == nil && host != "" && n >= 1 && n <= 65535
 }
 
 func checkPublish(asked []PublishRequest) error {

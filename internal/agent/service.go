@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +18,6 @@ import (
 
 // servicesName is the directory of service logs in the run directory.
 const servicesName = "pyro-services"
-
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // services is every service of the guest, those that have ended included.
 type services struct {
@@ -198,7 +195,7 @@ func (a *agent) startService(ctx context.Context, req *wire.StartServiceRequest)
 // newService checks a request.
 func (a *agent) newService(req *wire.StartServiceRequest) (*service, error) {
 	name := strings.TrimSpace(string(req.ServiceName))
-	if !serviceName.MatchString(name) {
+	if api.CheckServiceName(name) != nil {
 		return nil, &api.Error{
 			Kind: api.Invalid, Hint: "use letters, digits, dot, underscore and dash, at most 64, the first a letter or digit",
 			Err: fmt.Errorf("service name %q is not allowed", req.ServiceName),

@@ -13,7 +13,6 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
 	"github.com/pyro-sandbox/pyro/internal/sys"
-	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -252,8 +251,7 @@ func (s *supervisor) bringSeedBack(ctx context.Context, e engine.Engine) error {
 		return err
 	}
 	defer func() { _ = archive.Close() }()
-	client := wire.Client{Dial: s.sandbox.Dial}
-	_, err = client.PushTree(ctx, api.WorkspacePath, archive)
+	_, err = s.agent().PushTree(ctx, api.WorkspacePath, archive)
 	return err
 }
 

@@ -125,6 +125,5 @@ func (p *published) close() {
 
 // dialGuest makes a connection to a port of the guest itself.
 func (s *supervisor) dialGuest(ctx context.Context, port int) (wire.HalfCloser, error) {
-	client := wire.Client{Dial: s.sandbox.Dial}
-	return client.DialTunnel(ctx, net.JoinHostPort(publishHost, strconv.Itoa(port)))
+	return s.agent().DialTunnel(ctx, net.JoinHostPort(publishHost, strconv.Itoa(port)))
 }

@@ -27,8 +27,7 @@ func (s *supervisor) seed(ctx context.Context, launch workspace.Launch, in *bufi
 		return err
 	}
 	tree := &frameReader{conn: s.Client, in: in}
-	client := wire.Client{Dial: s.sandbox.Dial}
-	pushed, err := client.PushTree(ctx, launch.Request.Seed.Destination, io.TeeReader(tree, baseline))
+	pushed, err := s.agent().PushTree(ctx, launch.Request.Seed.Destination, io.TeeReader(tree, baseline))
 	if err != nil || !tree.ended {
 		baseline.Abandon()
 		if !tree.ended && tree.err != nil {

@@ -83,8 +83,7 @@ func (s *supervisor) pushTree(ctx context.Context, destination string, tree io.R
 		return wire.PushReply{}, err
 	}
 	defer done()
-	client := wire.Client{Dial: s.sandbox.Dial}
-	pushed, err := client.PushTree(ctx, destination, tree)
+	pushed, err := s.agent().PushTree(ctx, destination, tree)
 	if err != nil {
 		return pushed, s.treeError(err)
 	}
@@ -101,8 +100,7 @@ func (s *supervisor) serveCompare(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	var bad error
-	client := wire.Client{Dial: s.sandbox.Dial}
-	needed, err := client.CompareTree(r.Context(), q.Get("destination"), entries(newSending(w, r), &bad))
+	needed, err := s.agent().CompareTree(r.Context(), q.Get("destination"), entries(newSending(w, r), &bad))
 	if err = errors.Join(bad, err); err != nil {
 		fail(w, s.treeError(err))
 		return
