@@ -127,6 +127,9 @@ func (p *process) tell(sigs ...syscall.Signal) {
 // killAll kills the command and everything that came from it, and returns when none of
 // it is left or maxDying is over.
 func (p *process) killAll() {
+	// A group that has all processors keeps this process from them too, and from then on
+	// nothing forks or changes its parent.
+	p.signal(syscall.SIGSTOP)
 	var known map[int]bool
 	wait := time.Millisecond
 	for deadline := time.Now().Add(maxDying); time.Now().Before(deadline); {
