@@ -88,9 +88,7 @@ func (a *agent) probe(s *service, r wire.Readiness) (func(context.Context) bool,
 
 // checkAddress wants HOST:PORT.
 func checkAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	n, numErr := strconv.Atoi(port)
-	if err != nil || numErr != nil || host == "" || n < 1 || n > 65535 {
+	if !api.IsAddress(address) {
 		return fmt.Errorf("address %q is not of the form HOST:PORT", address)
 	}
 	return nil
@@ -170,6 +168,9 @@ func readHead(r *bufio.Reader) (status int, location string, err error) {
 		line, err = r.ReadString('\n')
 		if line = strings.TrimSpace(line); line == "" || err != nil {
 			return status, location, nil // as it came; what follows does not matter
+		}
+		if strings.ContainsRune(line, '\r') { // RFC 9112, 2.2: no line ends in one alone
+			return 0, "", fmt.Errorf("a carriage return amid the header line %q", line)
 		}
 		if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(name, "location") {
 			location = strings.TrimSpace(value)
