@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/pyro-sandbox/pyro/internal/sys"
@@ -18,7 +19,11 @@ func Hit(name string) {
 		die(sys.SIGKILL)
 		select {} // nothing more may happen until the signal has arrived
 	case "stop":
+		resumed := make(chan os.Signal, 1)
+		signal.Notify(resumed, sys.SIGCONT)
+		defer signal.Stop(resumed)
 		die(sys.SIGSTOP)
+		<-resumed // other threads run on until the stop has reached each of them
 	}
 }
 
