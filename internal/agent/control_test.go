@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
@@ -102,3 +103,52 @@ func TestControlSocketBlocks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A guest whose memory was restored has another host at its socket, which does not know
+// the connections of before: they end, and what belongs to none goes on.
+func TestAnotherHostBegins(t *testing.T) {
+	ours, theirs := socketpair(t)
+	done := make(chan error, 1)
+	go func() { done <- serveControl(context.Background(), theirs, testConfig(t)) }()
+	before, err := yamux.Client(&left{ours}, wire.MuxConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &wire.Client{Dial: func(context.Context) (net.Conn, error) { return before.Open() }}
+	shell, err := c.OpenShell(t.Context(), wire.OpenShellRequest{ShellID: "a1b2c3d4e5f6", Cols: 80, Rows: 24, Cwd: "/workspace"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, c, wire.StreamRequest{Command: "echo ready; sleep 3064"})
+	if _, err := s.ReadFrame(); err != nil {
+		t.Fatal(err)
+	}
+	_ = ours.SetReadDeadline(time.Unix(1, 0)) // the host of before is no more
+	<-before.CloseChan()
+	_ = ours.SetReadDeadline(time.Time{})
+
+	channel, err := wire.NewRestoredChannel(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := &wire.Client{Dial: channel.Dial}
+	if _, err := now.Hello(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(func() bool { return !alive("sleep 3064") }) {
+		t.Error("a command outlived its connection")
+	}
+	all, err := now.ListShells(t.Context())
+	if err != nil || len(all.Shells) != 1 || all.Shells[0].ShellID != shell.ShellID {
+		t.Errorf("shells: %+v, %v", all, err)
+	}
+	_ = ours.Close()
+	if err := <-done; err != nil {
+		t.Errorf("serveControl returned %v", err)
+	}
+}
+
+// left is a socket that its session cannot close.
+type left struct{ net.Conn }
+
+func (*left) Close() error { return nil }

@@ -89,6 +89,11 @@ type Spec struct {
 	// Disk is a directory that DiskSnapshotter.SaveDisk filled: the writable layer
 	// starts as that was. Empty: the layer starts empty. It is only read.
 	Disk string
+
+	// Memory is a directory that MemorySnapshotter.SaveMemory filled, of a sandbox with
+	// the same Spec but for ID, UID and paths: processes and disk go on as they were. It
+	// is only read. Disk must be empty then.
+	Memory string
 }
 
 // Exit is how a sandbox ended.

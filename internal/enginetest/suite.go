@@ -70,6 +70,9 @@ func Run(t *testing.T, s Subject) {
 	if _, ok := s.Engine.(engine.DiskKeeper); ok {
 		t.Run("Disk", func(t *testing.T) { runDisk(t, s) })
 	}
+	if _, ok := s.Engine.(engine.MemoryKeeper); ok {
+		t.Run("Memory", func(t *testing.T) { runMemory(t, s) })
+	}
 	if s.Isolated {
 		t.Run("Isolated", func(t *testing.T) { runIsolated(t, s) })
 	}

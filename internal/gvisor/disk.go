@@ -42,42 +42,47 @@ func saveTime(spec engine.Spec) time.Duration {
 //
 // A save that ctx ends goes on in the Sentry for as long as it takes, into files that
 // by then may have no name.
-func (s *sandbox) SaveDisk(ctx context.Context, dir string) error {
+func (s *sandbox) SaveDisk(ctx context.Context, dir string) error { return s.save(ctx, dir, diskForm) }
+
+// save writes an image into dir. One save waits for the other.
+func (s *sandbox) save(ctx context.Context, dir string, form form) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTime(s.spec))
 	defer cancel()
 	select {
 	case s.saving <- struct{}{}:
 		defer func() { <-s.saving }()
 	case <-s.done:
-		return errGone
+		return form.gone()
 	case <-ctx.Done():
-		return saveFailed(ctx.Err(), "")
+		return form.failed(ctx.Err(), "")
 	}
 	image, err := lend(dir, s.spec.UID)
 	if err != nil {
-		return fmt.Errorf("save disk: %w", err)
+		return fmt.Errorf("save %s: %w", form.what, err)
 	}
 	defer func() { _ = image.Close() }()
 	fault.Hit("disk-save")
-	saveErr := s.checkpoint(ctx, image)
-	if err := takeBack(image, s.spec.UID, saveErr == nil); err != nil && saveErr == nil {
-		return fmt.Errorf("save disk: %w", err)
+	saveErr := s.checkpoint(ctx, image, form)
+	if err := form.takeBack(image, s.spec.UID, saveErr == nil); err != nil && saveErr == nil {
+		return fmt.Errorf("save %s: %w", form.what, err)
 	}
 	return saveErr
 }
 
-var errGone = &api.Error{Kind: api.Unavailable, Op: "save disk", Err: errors.New("the sandbox is gone")}
+func (f form) gone() error {
+	return &api.Error{Kind: api.Unavailable, Op: "save " + f.what, Err: errors.New("the sandbox is gone")}
+}
 
 // checkpoint has pyro-runsc open the files of the image and hand them to the Sentry.
 // It runs as the sandbox's uid in namespaces of its own: it reads files of that uid and
 // believes what the Sentry says, so it must be able to do no more than that could.
-func (s *sandbox) checkpoint(ctx context.Context, image *os.File) error {
+func (s *sandbox) checkpoint(ctx context.Context, image *os.File, form form) error {
 	self, err := s.helper.open()
 	if err != nil {
 		return err
 	}
 	var said sys.Complaint
-	cmd := child(ctx, s.spec.UID, saveArguments(s.spec, layoutOf(s.spec), s.group.path != ""), map[int]*os.File{
+	cmd := child(ctx, s.spec.UID, saveArguments(form.command, s.spec, layoutOf(s.spec), s.group.path != ""), map[int]*os.File{
 		helperFD: self, diskFD: image,
 	})
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -90,9 +95,9 @@ func (s *sandbox) checkpoint(ctx context.Context, image *os.File) error {
 		return nil
 	}
 	if ctx.Err() == nil && s.ended(ctx, orphaned) {
-		return errGone
+		return form.gone()
 	}
-	return saveFailed(errors.Join(ctx.Err(), err), said.String())
+	return form.failed(errors.Join(ctx.Err(), err), said.String())
 }
 
 // runOnOneThread returns when the child has ended, for whose life the thread must
@@ -107,9 +112,9 @@ func runOnOneThread(cmd *exec.Cmd) error {
 	return <-result
 }
 
-// saveFailed is the error of a save, with what pyro-runsc said about it.
-func saveFailed(err error, said string) error {
-	e := &api.Error{Kind: api.Internal, Op: "save disk", Err: err}
+// failed is the error of a save, with what pyro-runsc said about it.
+func (f form) failed(err error, said string) error {
+	e := &api.Error{Kind: api.Internal, Op: "save " + f.what, Err: err}
 	if said != "" {
 		e.Err = fmt.Errorf("%w: %s", err, said)
 	}

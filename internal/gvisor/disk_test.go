@@ -88,17 +88,17 @@ func TestTakeBack(t *testing.T) {
 		spoil func(dir string) error
 		says  string
 	}{
-		"whole":     {imageFiles, nil, ""},
-		"one short": {imageFiles[1:], nil, "expected were"},
-		"one more":  {append([]string{"extra"}, imageFiles...), nil, "expected were"},
-		"symlink": {imageFiles[1:], func(dir string) error {
-			return os.Symlink("/etc/passwd", filepath.Join(dir, imageFiles[0]))
+		"whole":     {diskForm.files, nil, ""},
+		"one short": {diskForm.files[1:], nil, "expected were"},
+		"one more":  {append([]string{"extra"}, diskForm.files...), nil, "expected were"},
+		"symlink": {diskForm.files[1:], func(dir string) error {
+			return os.Symlink("/etc/passwd", filepath.Join(dir, diskForm.files[0]))
 		}, "fscheckpoint.pb: "},
-		"hard link": {imageFiles, func(dir string) error {
-			return os.Link(filepath.Join(dir, imageFiles[0]), dir+".elsewhere")
+		"hard link": {diskForm.files, func(dir string) error {
+			return os.Link(filepath.Join(dir, diskForm.files[0]), dir+".elsewhere")
 		}, "2 links"},
-		"directory": {imageFiles[1:], func(dir string) error {
-			return os.Mkdir(filepath.Join(dir, imageFiles[0]), 0o755)
+		"directory": {diskForm.files[1:], func(dir string) error {
+			return os.Mkdir(filepath.Join(dir, diskForm.files[0]), 0o755)
 		}, "unsafe"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,13 +119,13 @@ func TestTakeBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err = takeBack(dir, testUID(), true)
+			err = diskForm.takeBack(dir, testUID(), true)
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want %q", err, test.says)
 			}
 			if err == nil {
 				ours(t, path, fs.ModeDir|imageDirMode)
-				ours(t, filepath.Join(path, imageFiles[2]), imageFileMode)
+				ours(t, filepath.Join(path, diskForm.files[2]), imageFileMode)
 			}
 		})
 	}
@@ -162,7 +162,7 @@ func TestOpenImageRefuses(t *testing.T) {
 				test.says = ""
 			}
 			spec := aSpec()
-			spec.Disk = aDirectory(t, imageFiles...)
+			spec.Disk = aDirectory(t, diskForm.files...)
 			chmod(t, spec.Disk, imageDirMode)
 			if test.spoil != nil {
 				if err := test.spoil(spec.Disk); err != nil {
@@ -214,7 +214,7 @@ func TestSaveFailed(t *testing.T) {
 		"other":     {errors.New("exit status 128"), "", api.Internal, "save disk: exit status 128"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := saveFailed(test.err, test.said)
+			err := diskForm.failed(test.err, test.said)
 			if api.KindOf(err) != test.kind || err.Error() != test.text {
 				t.Errorf("%v of kind %s", err, api.KindOf(err))
 			}

@@ -158,7 +158,7 @@ func explain(err error) error {
 	}
 	if failed.disk != "" {
 		if why := damagedBy(failed.said); why != nil {
-			return damaged(failed.disk, why)
+			return diskForm.damaged(failed.disk, why)
 		}
 	}
 	why, hint := diagnose(failed)

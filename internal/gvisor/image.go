@@ -17,9 +17,27 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/engine"
 )
 
-// imageFiles are what a saved disk consists of, sorted by name: the manifest; a tar of
-// names and metadata; where in the last one the content of files lies; and that content.
-var imageFiles = []string{"fscheckpoint.pb", "multitar.img", "pages.img", "pages_meta.img"}
+// form is one of the two ways to save a sandbox.
+type form struct {
+	what    string   // for errors
+	command []string // of pyro-runsc
+	files   []string // what it writes, sorted by name
+}
+
+var (
+	// A saved disk is the manifest; a tar of names and metadata; where in the last one
+	// the content of files lies; and that content.
+	diskForm = form{
+		what: "disk", command: []string{"fscheckpoint"},
+		files: []string{"fscheckpoint.pb", "multitar.img", "pages.img", "pages_meta.img"},
+	}
+	// A saved memory is the state of the Sentry and, as above, the pages. Not compressed:
+	// that costs seconds, and an image lives for one fork.
+	memoryForm = form{
+		what: "memory", command: []string{"checkpoint", "-compression=none"},
+		files: []string{"checkpoint.img", "pages.img", "pages_meta.img"},
+	}
+)
 
 // Modes of a saved disk. The next sandbox has another uid than the one that was saved,
 // and what keeps others out is a directory above.
@@ -56,7 +74,7 @@ func own(f *os.File, uid int) error {
 
 // takeBack makes the directory the caller's again and, where it is whole, everything
 // in it. Until then processes of the sandbox's uid could put there what they like.
-func takeBack(dir *os.File, uid int, whole bool) error {
+func (f form) takeBack(dir *os.File, uid int, whole bool) error {
 	err := errors.Join(own(dir, os.Geteuid()), dir.Chmod(imageDirMode))
 	if err != nil || !whole {
 		return err
@@ -64,12 +82,12 @@ func takeBack(dir *os.File, uid int, whole bool) error {
 	if _, err := dir.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	names, err := dir.Readdirnames(len(imageFiles) + 1)
+	names, err := dir.Readdirnames(len(f.files) + 1)
 	if err != nil {
 		return err
 	}
-	if slices.Sort(names); !slices.Equal(names, imageFiles) {
-		return fmt.Errorf("pyro-runsc wrote %q, expected were %q", names, imageFiles)
+	if slices.Sort(names); !slices.Equal(names, f.files) {
+		return fmt.Errorf("pyro-runsc wrote %q, expected were %q", names, f.files)
 	}
 	for _, name := range names {
 		if err := takeFile(dir, name, uid); err != nil {
@@ -96,31 +114,39 @@ func takeFile(dir *os.File, name string, uid int) error {
 	return errors.Join(own(file, os.Geteuid()), file.Chmod(imageFileMode))
 }
 
-// image is a saved disk that a sandbox starts from. The nil one is none.
+// image is a saved disk or memory that a sandbox starts from. The nil one is none.
 type image struct {
+	form
 	dir   *os.File
-	names int64 // bytes of multitar.img
+	state int64 // bytes of what is not pages
 	pages int64 // bytes of pages.img
 }
 
-// openImage opens what spec.Disk names. It looks at names, kinds and modes alone; an
-// image that was cut is for the caller's digests to find, or for the Sentry.
+// openImage opens what spec.Disk or spec.Memory names. It looks at names, kinds and
+// modes alone; an image that was cut is for the caller's digests to find, or for the
+// Sentry.
 func openImage(spec engine.Spec) (*image, error) {
-	if spec.Disk == "" {
+	path, form, room := spec.Disk, diskForm, int64(spec.DiskMiB)<<20
+	switch {
+	case spec.Memory != "" && spec.Disk != "":
+		return nil, errors.New("both a saved disk and a saved memory")
+	case spec.Memory != "":
+		path, form, room = spec.Memory, memoryForm, int64(spec.DiskMiB+spec.MemMiB)<<20
+	case spec.Disk == "":
 		return nil, nil
 	}
-	dir, err := os.OpenFile(spec.Disk, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, damaged(spec.Disk, err)
+		return nil, form.damaged(path, err)
 	}
-	img := &image{dir: dir}
+	img := &image{form: form, dir: dir}
 	err = img.look()
-	if err == nil && img.pages > int64(spec.DiskMiB)<<20 {
-		err = fmt.Errorf("it holds %d MiB, more than the disk of %d MiB", img.pages>>20, spec.DiskMiB)
+	if err == nil && img.pages > room {
+		err = fmt.Errorf("it holds %d MiB, more than the %d MiB of its place", img.pages>>20, room>>20)
 	}
 	if err != nil {
 		img.close()
-		return nil, damaged(spec.Disk, err)
+		return nil, form.damaged(path, err)
 	}
 	return img, nil
 }
@@ -131,7 +157,7 @@ func (i *image) look() error {
 	} else if os.Geteuid() == 0 && info.Mode()&0o001 == 0 {
 		return fmt.Errorf("mode %s: the sandbox's user cannot search it", info.Mode())
 	}
-	for _, name := range imageFiles {
+	for _, name := range i.files {
 		var stat unix.Stat_t
 		switch err := unix.Fstatat(int(i.dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); {
 		case err != nil:
@@ -141,11 +167,10 @@ func (i *image) look() error {
 		case os.Geteuid() == 0 && stat.Mode&0o004 == 0:
 			return fmt.Errorf("%s: mode %s: the sandbox's user cannot read it", name, fs.FileMode(stat.Mode&0o777))
 		}
-		switch name {
-		case "multitar.img":
-			i.names = stat.Size
-		case "pages.img":
+		if name == "pages.img" {
 			i.pages = stat.Size
+		} else {
+			i.state += stat.Size
 		}
 	}
 	return nil
@@ -171,11 +196,11 @@ func (i *image) loadTime() time.Duration {
 	if i == nil {
 		return 0
 	}
-	return time.Duration(i.names>>20+i.pages>>20/10) * time.Second
+	return time.Duration(i.state>>20+i.pages>>20/10) * time.Second
 }
 
-func damaged(path string, err error) error {
-	return &api.Error{Kind: api.Invalid, Hint: hintDamaged, Err: fmt.Errorf("saved disk %s: %w", path, err)}
+func (f form) damaged(path string, err error) error {
+	return &api.Error{Kind: api.Invalid, Hint: hintDamaged, Err: fmt.Errorf("saved %s %s: %w", f.what, path, err)}
 }
 
 const hintDamaged = "it is damaged, or not for this engine and size: start from another one or with a larger disk"

@@ -86,7 +86,11 @@ func (s *sandbox) boot(ctx context.Context, args []string, disk *image) error {
 		return err
 	}
 	// Before the fork: run closes it when pyro-runsc ends, at once perhaps.
-	if s.channel, err = wire.NewChannel(ours); err != nil {
+	newChannel := wire.NewChannel
+	if s.spec.Memory != "" {
+		newChannel = wire.NewRestoredChannel
+	}
+	if s.channel, err = newChannel(ours); err != nil {
 		return errors.Join(err, ours.Close(), guest.Close())
 	}
 	started := make(chan error, 1)

@@ -124,15 +124,23 @@ func flags(spec engine.Spec, l layout, limited bool) []string {
 // arguments is the command line of pyro-runsc that runs the sandbox attached.
 func arguments(spec engine.Spec, l layout, limited bool) []string {
 	args := append([]string{"--stage", l.stage()}, flags(spec, l, limited)...)
-	args = append(args, "run", "-pass-fd", fmt.Sprintf("%d:%d", controlFD, controlFD), "-bundle", l.bundle())
-	if spec.Disk != "" {
+	command := "run"
+	if spec.Memory != "" {
+		command = "restore-fd"
+	}
+	args = append(args, command, "-pass-fd", fmt.Sprintf("%d:%d", controlFD, controlFD), "-bundle", l.bundle())
+	switch {
+	case spec.Memory != "":
+		args = append(args, "-image-path", diskPath)
+	case spec.Disk != "":
 		args = append(args, "-fs-restore-image-path", diskPath)
 	}
 	return append(args, spec.ID)
 }
 
-// saveArguments is the command line of pyro-runsc that saves the writable layer of a
-// sandbox that runs.
-func saveArguments(spec engine.Spec, l layout, limited bool) []string {
-	return append(flags(spec, l, limited), "fscheckpoint", "-image-path", diskPath, "-leave-running", spec.ID)
+// saveArguments is the command line of pyro-runsc that saves a sandbox that runs:
+// command says whether its writable layer or all that it is.
+func saveArguments(command []string, spec engine.Spec, l layout, limited bool) []string {
+	args := append(flags(spec, l, limited), command...)
+	return append(args, "-image-path", diskPath, "-leave-running", spec.ID)
 }

@@ -111,7 +111,13 @@ func TestArguments(t *testing.T) {
 		spec.Disk = "/state/disks/1" // named by descriptor
 		golden(t, arguments(spec, layoutOf(spec), true))
 	})
-	t.Run("save", func(t *testing.T) { golden(t, saveArguments(aSpec(), layoutOf(aSpec()), true)) })
+	t.Run("from a saved memory", func(t *testing.T) {
+		spec := aSpec()
+		spec.Memory = "/state/forks/1"
+		golden(t, arguments(spec, layoutOf(spec), true))
+	})
+	t.Run("save memory", func(t *testing.T) { golden(t, saveArguments(memoryForm.command, aSpec(), layoutOf(aSpec()), true)) })
+	t.Run("save", func(t *testing.T) { golden(t, saveArguments(diskForm.command, aSpec(), layoutOf(aSpec()), true)) })
 }
 
 func TestCheck(t *testing.T) {

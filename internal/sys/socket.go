@@ -28,18 +28,28 @@ func Socketpair() (net.Conn, *os.File, error) {
 
 // PeerUID returns the user id of the process at the other end of a unix socket, as
 // it was when the two were connected. Other connections are refused.
-func PeerUID(conn net.Conn) (int, error) {
+func PeerUID(conn net.Conn) (int, error) { return ask(conn, "peer", peerUID) }
+
+// Unread returns how much was written to a unix socket that the other end has not read
+// yet: in bytes and what the kernel needs beside them, 0 when there is nothing. Other
+// connections are refused.
+func Unread(conn net.Conn) (int, error) { return ask(conn, "unread bytes", unread) }
+
+func ask(conn net.Conn, what string, kernel func(fd int) (int, error)) (int, error) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
-		return -1, fmt.Errorf("peer of a %T: not a unix socket", conn)
+		return -1, fmt.Errorf("%s of a %T: not a unix socket", what, conn)
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
-	uid, failed := -1, error(nil)
-	if err := raw.Control(func(fd uintptr) { uid, failed = peerUID(int(fd)) }); err != nil {
+	answer, failed := -1, error(nil)
+	if err := raw.Control(func(fd uintptr) { answer, failed = kernel(int(fd)) }); err != nil {
 		return -1, err
 	}
-	return uid, os.NewSyscallError("getsockopt", failed)
+	if failed != nil {
+		return -1, fmt.Errorf("%s of a socket: %w", what, failed)
+	}
+	return answer, nil
 }

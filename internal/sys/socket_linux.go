@@ -15,3 +15,6 @@ func peerUID(fd int) (int, error) {
 	}
 	return int(cred.Uid), nil
 }
+
+// unread asks with SIOCOUTQ, see unix(7) of the kernel's sources (unix_ioctl).
+func unread(fd int) (int, error) { return unix.IoctlGetInt(fd, unix.SIOCOUTQ) }

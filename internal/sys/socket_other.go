@@ -30,3 +30,6 @@ func peerUID(fd int) (int, error) {
 	}
 	return int(cred.Uid), nil
 }
+
+// unread asks with TIOCOUTQ, which here is the same for sockets.
+func unread(fd int) (int, error) { return unix.IoctlGetInt(fd, unix.TIOCOUTQ) }

@@ -2,9 +2,9 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -17,19 +17,24 @@ const writeTime = 30 * time.Second
 // Channel is the host's end of a control socket: connections to the agent, of which the
 // host begins every one. What the guest may say on the socket itself is checked before
 // the multiplexer sees it, see guarded.
-type Channel struct{ session *yamux.Session }
+type Channel struct {
+	session *yamux.Session
+	conn    *guarded
+	socket  net.Conn // what conn is made of
+}
 
 // NewChannel takes conn over; Close closes it.
-func NewChannel(conn net.Conn) (*Channel, error) { return newChannel(conn, writeTime) }
+func NewChannel(conn net.Conn) (*Channel, error) { return newChannel(conn, conn, writeTime) }
 
-func newChannel(conn net.Conn, within time.Duration) (*Channel, error) {
+func newChannel(socket, conn net.Conn, within time.Duration) (*Channel, error) {
 	config := MuxConfig()
 	config.ConnectionWriteTimeout = within // a guest that reads nothing must not hold us up
-	session, err := yamux.Client(&guarded{Conn: conn}, config)
+	guarded := newGuarded(conn)
+	session, err := yamux.Client(guarded, config)
 	if err != nil {
 		return nil, err
 	}
-	return &Channel{session}, nil
+	return &Channel{session, guarded, socket}, nil
 }
 
 // Dial begins a connection. It waits while too many are begun that the agent has not
@@ -71,26 +76,25 @@ func refusedBy(ctx context.Context, err error) error {
 // Close ends every connection. It may be called more than once.
 func (c *Channel) Close() error { return c.session.Close() }
 
-// The frames of the multiplexer: version, type, flags, stream, length, all in network
-// order (https://github.com/hashicorp/yamux/blob/master/spec.md).
-const (
-	muxHead       = 12
-	muxTypeData   = 0
-	muxTypePing   = 2
-	muxTypeGoAway = 3
-	muxFlagSYN    = 1
-)
-
 // guarded reads what a guest sends to the multiplexer and refuses what costs the host
 // more than it costs the guest: a ping begins a goroutine that waits until the guest
 // reads its answer, and a stream that the guest opens has buffers and no reader. The
 // agent sends neither. Nothing can be read after a refusal, which ends the session.
+//
+// It writes whole frames, and none while somebody else has the turn.
 type guarded struct {
 	net.Conn
-	head [muxHead]byte
-	have int    // bytes of head
-	body uint32 // bytes to come that are the payload of a frame
-	bad  error
+	in  MuxFrames
+	bad error
+
+	out    MuxFrames
+	turn   chan struct{} // holds one element from the first byte of a frame to its last
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newGuarded(conn net.Conn) *guarded {
+	return &guarded{Conn: conn, turn: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Read implements net.Conn.
@@ -99,39 +103,39 @@ func (g *guarded) Read(p []byte) (int, error) {
 		return 0, g.bad
 	}
 	n, err := g.Conn.Read(p)
-	if g.bad = g.follow(p[:n]); g.bad != nil {
+	if g.bad = g.in.Follow(p[:n], checkHead); g.bad != nil {
 		return 0, g.bad
 	}
 	return n, err
 }
 
-// follow keeps track of where frames begin.
-func (g *guarded) follow(p []byte) error {
-	for len(p) > 0 {
-		if g.body > 0 {
-			n := min(int64(g.body), int64(len(p)))
-			g.body -= uint32(n)
-			p = p[n:]
-			continue
-		}
-		n := copy(g.head[g.have:], p)
-		g.have += n
-		p = p[n:]
-		if g.have < muxHead {
-			return nil
-		}
-		g.have = 0
-		if err := g.check(); err != nil {
-			return err
+// Write implements net.Conn. The multiplexer writes from one goroutine, and nothing
+// more after an error.
+func (g *guarded) Write(p []byte) (int, error) {
+	if g.out.AtStart() {
+		select {
+		case g.turn <- struct{}{}:
+		case <-g.closed:
+			return 0, net.ErrClosed
 		}
 	}
-	return nil
+	n, err := g.Conn.Write(p)
+	_ = g.out.Follow(p[:n], func(*MuxHead) error { return nil })
+	if g.out.AtStart() {
+		<-g.turn
+	}
+	return n, err
 }
 
-// check looks at a whole head.
-func (g *guarded) check() error {
-	version, kind := g.head[0], g.head[1]
-	flags, length := binary.BigEndian.Uint16(g.head[2:]), binary.BigEndian.Uint32(g.head[8:])
+// Close implements net.Conn.
+func (g *guarded) Close() error {
+	g.once.Do(func() { close(g.closed) })
+	return g.Conn.Close()
+}
+
+// checkHead refuses frames that the agent does not send.
+func checkHead(head *MuxHead) error {
+	version, kind, flags, length := head[0], head[1], head.flags(), head.length()
 	switch {
 	case version != 0 || kind > muxTypeGoAway:
 		return fmt.Errorf("%w: frame of version %d, type %d on the control socket", ErrProtocol, version, kind)
@@ -141,8 +145,6 @@ func (g *guarded) check() error {
 		return fmt.Errorf("%w: a stream that the guest opens", ErrProtocol)
 	case kind == muxTypeData && length > maxWindow:
 		return fmt.Errorf("%w: %d bytes beyond every window", ErrProtocol, length)
-	case kind == muxTypeData:
-		g.body = length
 	}
 	return nil
 }

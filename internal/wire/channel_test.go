@@ -79,15 +79,15 @@ func TestGuardFollowsFrames(t *testing.T) {
 	data := append(muxFrame(muxTypeData, 0, 1, 30), bytes.Repeat([]byte{2}, 30)...) // its bytes are no heads
 	data = append(data, muxFrame(1, 2, 1, 5)...)
 	for size := range 20 {
-		g := &guarded{}
+		g := &MuxFrames{}
 		for rest := data; len(rest) > 0; {
 			n := min(size+1, len(rest))
-			if err := g.follow(rest[:n]); err != nil {
+			if err := g.Follow(rest[:n], checkHead); err != nil {
 				t.Fatalf("pieces of %d: %v", size+1, err)
 			}
 			rest = rest[n:]
 		}
-		if err := g.follow(muxFrame(muxTypePing, 1, 0, 0)); !errors.Is(err, ErrProtocol) {
+		if err := g.Follow(muxFrame(muxTypePing, 1, 0, 0), checkHead); !errors.Is(err, ErrProtocol) {
 			t.Errorf("pieces of %d: a ping afterwards: %v", size+1, err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestChannelCarries(t *testing.T) {
 func TestGuestThatReadsNothing(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer func() { _ = theirs.Close() }()
-	c, err := newChannel(ours, 50*time.Millisecond)
+	c, err := newChannel(ours, ours, 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,12 +182,12 @@ func FuzzGuard(f *testing.F) {
 	f.Add(muxFrame(muxTypePing, 1, 0, 0), 1)
 	f.Fuzz(func(t *testing.T, data []byte, size int) {
 		size = max(1, min(size, 1<<16))
-		whole, pieces := &guarded{}, &guarded{}
-		want := whole.follow(data)
+		whole, pieces := &MuxFrames{}, &MuxFrames{}
+		want := whole.Follow(data, checkHead)
 		var got error
 		for rest := data; len(rest) > 0 && got == nil; {
 			n := min(size, len(rest))
-			got = pieces.follow(rest[:n])
+			got = pieces.Follow(rest[:n], checkHead)
 			rest = rest[n:]
 		}
 		if (want == nil) != (got == nil) {

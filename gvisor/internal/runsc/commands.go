@@ -11,7 +11,7 @@ const internal = "internal use only"
 
 // Commands is the command table: the value is a command's heading in the help. Beside
 // what the engine calls and runsc calls itself, it has what a person needs who looks at
-// a sandbox by hand, and what saves and restores memory, which nothing calls yet.
+// a sandbox by hand.
 // runsc's own main would add a helper for cloud buckets, 47 MB in size.
 func Commands() map[util.SubCommand]string {
 	return map[util.SubCommand]string{
