@@ -101,6 +101,12 @@ type UnpackOptions struct {
 	// Unpack returns: all that is found there is this archive's own.
 	Private bool
 
+	// Admit has a say in each member.
+	Admit Admit
+
+	// Seen is told what has been made so far, after each member.
+	Seen func(Counts)
+
 	// Directory is told the path of each directory that is a member, unlike those made
 	// on the way to one; nil: nobody asks.
 	Directory func(path string)
@@ -129,6 +135,12 @@ type RepackOptions struct {
 	// Skip leaves a member out, by its clean name, and all below it if it is a
 	// directory; it is asked about directories that the archive only implies, too.
 	Skip func(name string, dir bool) bool
+	// Names says which names are taken.
+	Names Names
+	// Plain leaves set-id and sticky bits out of the modes.
+	Plain bool
+	// Admit has a say in each member that is not skipped.
+	Admit Admit
 	// Seen is told what has been written so far, after each member.
 	Seen func(Counts)
 }

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -26,19 +25,31 @@ var (
 	// takes for one (they differ in case, in Unicode form or in characters that HFS+
 	// ignores); and whatever is ".git" to such a file system without being spelled
 	// so. What is odd to a shell or to Windows ("-rf", "con", "a:b") is taken.
-	NamesPortable = Names{fresh: func() nameJudge {
-		return (&portable{names: newNameSet(), spelled: make(map[nameHash]nameHash)}).judge
-	}}
+	NamesPortable = Names{fresh: func() nameJudge { return newPortable(true, true).judge }}
+	// NamesDistinct takes names as bytes, but for two in one archive that some file
+	// system takes for one (ErrCollides) and what is ".git" to some without being spelled
+	// so (ErrName). Parts that are not UTF-8 are compared by their bytes.
+	NamesDistinct = Names{fresh: func() nameJudge { return newPortable(false, true).judge }}
+	// NamesNoAlias is NamesDistinct without the comparison.
+	NamesNoAlias = Names{fresh: func() nameJudge { return newPortable(false, false).judge }}
 )
 
-// errCollides is told with the name; which other one it meets is not held.
-var errCollides = errors.New("some file systems take it for another name of this archive")
+// ErrCollides is an ErrName: two names of one archive that some file system takes for
+// one. It is told with the second; which other one it meets is not held.
+var ErrCollides = fmt.Errorf("%w: some file systems take it for another name of this archive", ErrName)
 
 // portable remembers by which bytes each folded path was spelled first.
 type portable struct {
+	text     bool // names are for readers, so they are UTF-8 without control characters
+	distinct bool
+
 	names   nameSet
 	spelled map[nameHash]nameHash
 	parent  string // of the last name, already judged
+}
+
+func newPortable(text, distinct bool) *portable {
+	return &portable{text: text, distinct: distinct, names: newNameSet(), spelled: make(map[nameHash]nameHash)}
 }
 
 func (p *portable) judge(name string) error {
@@ -56,22 +67,33 @@ func (p *portable) judge(name string) error {
 // one judges the last part of a path, and the whole of it for collisions.
 func (p *portable) one(path string) error {
 	part := path[strings.LastIndexByte(path, '/')+1:]
-	if !utf8.ValidString(part) {
+	switch {
+	case p.text && !utf8.ValidString(part):
 		return fmt.Errorf("%w: it is not UTF-8", ErrName)
-	}
-	if strings.ContainsFunc(part, disturbs) {
+	case p.text && strings.ContainsFunc(part, disturbs):
 		return fmt.Errorf("%w: it holds control characters", ErrName)
-	}
-	folded := fold(path)
-	if last := folded[strings.LastIndexByte(folded, '/')+1:]; part != ".git" && (last == ".git" || last == "git~1") {
+	case part != ".git" && gitAlias(part):
 		return fmt.Errorf("%w: some file systems take it for .git", ErrName)
+	case !p.distinct:
+		return nil
 	}
-	key, spelling := p.names.hash(folded), p.names.hash(path)
+	key, spelling := p.names.hash(foldPath(path)), p.names.hash(path)
 	if first, met := p.spelled[key]; met && first != spelling {
-		return fmt.Errorf("%w: %w", ErrName, errCollides)
+		return ErrCollides
 	}
 	p.spelled[key] = spelling
 	return nil
+}
+
+// gitAlias knows what some file system takes for .git: NTFS its short name, and with
+// blanks, dots or the name of a stream behind it.
+func gitAlias(part string) bool {
+	folded := foldPath(part)
+	if cut := strings.IndexAny(folded, ":\\"); cut >= 0 {
+		folded = folded[:cut]
+	}
+	folded = strings.TrimRight(folded, ". ")
+	return folded == ".git" || folded == "git~1"
 }
 
 // disturbs knows what changes how a line is shown: control characters, line and
@@ -85,6 +107,21 @@ func disturbs(r rune) bool {
 // Technical Note 1150, "Unicode Subtleties").
 func ignoredByHFS(r rune) bool {
 	return r >= '\u200c' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' || r >= '\u206a' && r <= '\u206f' || r == '\ufeff'
+}
+
+// foldPath folds each part of a path. One that is not UTF-8 stays as it is, as on the
+// file systems that fold.
+func foldPath(path string) string {
+	if utf8.ValidString(path) {
+		return fold(path)
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if utf8.ValidString(part) {
+			parts[i] = fold(part)
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // fold gives the same bytes for names that some file system takes for one: case

@@ -32,6 +32,9 @@ func Repack(ctx context.Context, w io.Writer, r io.Reader, opts RepackOptions) (
 	}
 	out := NewWriter(ctx, w, PackOptions{Limits: limits, Seen: opts.Seen})
 	p := &repacker{opts: opts, limits: limits, shape: newShape(limits), out: out}
+	if opts.Names.fresh != nil {
+		p.judge = opts.Names.fresh()
+	}
 	for {
 		hdr, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -54,6 +57,7 @@ type repacker struct {
 	shape  *shape
 	out    *Writer
 	left   leftOut
+	judge  nameJudge // nil: every name will do
 }
 
 func (p *repacker) member(hdr *tar.Header, body io.Reader) error {
@@ -74,28 +78,33 @@ func (p *repacker) member(hdr *tar.Header, body io.Reader) error {
 		p.shape.seen-- // it costs no entry
 		return p.leave(hdr, body)
 	}
-	if err := p.write(m, hdr, body); err != nil {
+	if p.judge != nil {
+		if err := p.judge(m.name); err != nil {
+			return err
+		}
+	}
+	content := body
+	if p.opts.Admit != nil && m.kind != KindSpecial {
+		if content, err = admit(p.opts.Admit, hdr, body, p.limits, p.out.chunk); err != nil || content == nil {
+			return err
+		}
+	}
+	if err := p.write(m, hdr, content); err != nil {
 		return err
 	}
 	return p.leave(hdr, body)
 }
 
-// leave reads what is left of the content of a member, so that its zeros are not
-// taken for the end of the archive. Holes have to be read as zeros; how long that may
-// go on is bounded.
 func (p *repacker) leave(hdr *tar.Header, body io.Reader) error {
-	if sparse(hdr) && hdr.Size > p.limits.Bytes {
-		return fmt.Errorf("%w: a sparse file of %d bytes", ErrLimit, hdr.Size)
-	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, p.out.chunk); err != nil {
-		return formatError(err)
-	}
-	return nil
+	return discard(hdr, body, p.limits, p.out.chunk)
 }
 
 func (p *repacker) write(m named, hdr *tar.Header, body io.Reader) error {
 	clean := &tar.Header{Name: m.name, Typeflag: tar.TypeReg}
 	s := status{mode: uint32(hdr.Mode) & 0o7777, mtime: wholeSeconds(hdr.ModTime)}
+	if p.opts.Plain {
+		s.mode &= 0o777
+	}
 	var err error
 	switch {
 	case m.kind == KindSpecial:

@@ -141,28 +141,41 @@ func (u *unpacker) member(hdr *tar.Header, body io.Reader) error {
 		u.counts.Skipped++
 		return nil
 	}
+	if u.opts.Admit != nil {
+		if body, err = admit(u.opts.Admit, hdr, body, u.opts.Limits, u.buf); err != nil || body == nil {
+			return err
+		}
+	}
 	parent := parentOf(path)
 	at, err := u.at.to(parent, u.parent)
 	if err != nil {
 		return err
 	}
 	to := place{dir: at, name: strings.TrimPrefix(path[len(parent):], "/"), path: path}
+	if err := u.put(to, hdr, body); err != nil {
+		return err
+	}
+	u.counts.Entries++
+	if u.opts.Seen != nil {
+		u.opts.Seen(u.counts)
+	}
+	return nil
+}
+
+// put makes a member.
+func (u *unpacker) put(to place, hdr *tar.Header, body io.Reader) error {
 	switch hdr.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
-		err = u.file(to, hdr, body)
+		return u.file(to, hdr, body)
 	case tar.TypeDir:
-		err = u.directory(to, hdr)
+		return u.directory(to, hdr)
 	case tar.TypeSymlink:
-		err = u.symlink(to, hdr)
+		return u.symlink(to, hdr)
 	case tar.TypeLink:
-		err = u.hardLink(to, hdr)
+		return u.hardLink(to, hdr)
 	default:
-		err = fmt.Errorf("%w: a member of type %q", ErrFormat, hdr.Typeflag)
+		return fmt.Errorf("%w: a member of type %q", ErrFormat, hdr.Typeflag)
 	}
-	if err == nil {
-		u.counts.Entries++
-	}
-	return err
 }
 
 func special(hdr *tar.Header) bool {
