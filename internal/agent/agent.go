@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/redact"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
@@ -94,6 +95,7 @@ type agent struct {
 	marks    marks
 	prepare  sync.Once
 	secrets  sync.Mutex    // held while they are replaced
+	hidden   redact.Memory // secrets, in what shells and services print
 	merging  chan struct{} // has room for the one push that changes the workspace
 }
 

@@ -93,8 +93,8 @@ func (a *agent) installSecrets(ctx context.Context, conn net.Conn, r *bufio.Read
 		defer func() { _ = os.RemoveAll(filepath.Join(a.cfg.RunDir, fresh)) }()
 		counts, err := a.unpackSecrets(ctx, data, fresh)
 		if err == nil {
+			a.hideSecrets(fresh) // before anything can print them
 			err = a.swapSecrets(fresh)
-			a.hideSecrets()
 		}
 		return counts, fileError(err)
 	})

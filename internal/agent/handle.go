@@ -38,6 +38,9 @@ func (a *agent) handle(ctx context.Context, conn net.Conn, r *bufio.Reader, req 
 	case *wire.FollowServiceRequest:
 		a.followService(ctx, conn, r, req)
 	default:
+		if a.handleTree(ctx, conn, r, req) {
+			return
+		}
 		reply, err := a.answer(ctx, conn, r, req)
 		if err != nil {
 			reply = wire.FailureOf(err)
@@ -96,6 +99,14 @@ func (a *agent) answerLive(ctx context.Context, req wire.Request) (any, error) {
 		return a.stopService(ctx, req)
 	case *wire.ListServicesRequest:
 		return a.listServices(), nil
+	case *wire.StatRequest:
+		return a.stat(req)
+	case *wire.MakeDirRequest:
+		return a.makeDir(req)
+	case *wire.MoveRequest:
+		return a.movePath(req)
+	case *wire.RemoveRequest:
+		return a.removePath(ctx, req)
 	}
 	return nil, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("this version of the agent cannot do a %T", req)}
 }
@@ -116,5 +127,7 @@ var capabilities = []string{
 	wire.ActionListShells, wire.ActionResizeShell, wire.ActionAttachShell, wire.ActionDial,
 	wire.ActionStartService, wire.ActionStatusService, wire.ActionLogsService, wire.ActionStopService,
 	wire.ActionListServices, wire.ActionWatchServices, wire.ActionFollowService,
+	wire.ActionWalk, wire.ActionHash, wire.ActionPull, wire.ActionStat, wire.ActionReadRange,
+	wire.ActionPut, wire.ActionMakeDir, wire.ActionMove, wire.ActionRemove, wire.ActionPatch,
 	wire.CapabilityTTY,
 }

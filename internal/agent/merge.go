@@ -86,21 +86,30 @@ func kindOf(st *unix.Stat_t) archive.Kind {
 // openBelow opens the directory rel below the workspace, for going through it. The
 // path leads through no link, and is one that parsePath has made.
 func (a *agent) openBelow(rel string) (int, error) {
-	fd, err := unix.Open(a.cfg.Workspace, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, at, err := a.descend(rel)
 	if err != nil {
-		return -1, outOfPlace(wireRoot, err)
+		return -1, outOfPlace(at, err)
 	}
-	at := wireRoot
+	return fd, nil
+}
+
+// descend is openBelow; where it fails it tells at which path.
+func (a *agent) descend(rel string) (fd int, at string, err error) {
+	at = wireRoot
+	fd, err = unix.Open(a.cfg.Workspace, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil || rel == "." {
+		return fd, at, err
+	}
 	for name := range strings.SplitSeq(rel, "/") {
 		next, err := enter(fd, name)
 		_ = unix.Close(fd)
 		at = path.Join(at, name)
 		if err != nil {
-			return -1, outOfPlace(at, err)
+			return -1, at, err
 		}
 		fd = next
 	}
-	return fd, nil
+	return fd, at, nil
 }
 
 // enter opens the directory name, and tells a link from what is no directory.

@@ -43,6 +43,12 @@ func (r *ring) write(text []byte) {
 		r.size += n
 		text = text[n:]
 	}
+	r.bound(r.limit)
+}
+
+// bound changes the limit, which at least one piece does not mind.
+func (r *ring) bound(limit int) {
+	r.limit = limit
 	for r.size > r.limit && len(r.blocks) > 1 {
 		r.forget()
 	}

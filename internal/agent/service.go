@@ -104,9 +104,9 @@ func (all *services) get(name wire.LaxString) (*service, error) {
 	return s, nil
 }
 
-// enter gives s its name. One of that name that has ended makes room, as the one that
-// ended first does where there are too many.
-func (all *services) enter(s *service) error {
+// enter gives s its name, which opens its logs. One of that name that has ended makes
+// room, as the one that ended first does where there are too many.
+func (all *services) enter(s *service, open func() error) error {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	old := all.byName[s.record.ServiceName]
@@ -124,12 +124,20 @@ func (all *services) enter(s *service) error {
 			}
 		}
 	}
+	if err := open(); err != nil {
+		return err
+	}
 	if old != nil {
 		delete(all.byName, old.record.ServiceName)
 		old.stdout.close()
 		old.stderr.close()
 	}
 	all.byName[s.record.ServiceName] = s
+	for _, s := range all.byName {
+		half := int64(logSpace / 4 / len(all.byName)) // of two logs of two files
+		s.stdout.narrow(half)
+		s.stderr.narrow(half)
+	}
 	all.tell(s)
 	return nil
 }
@@ -173,14 +181,10 @@ func (a *agent) startService(ctx context.Context, req *wire.StartServiceRequest)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openLogs(s); err != nil {
+	if err := a.services.enter(s, func() error { return a.openLogs(s) }); err != nil {
 		return nil, err
 	}
-	if err := a.services.enter(s); err != nil {
-		s.stdout.close()
-		s.stderr.close()
-		return nil, err
-	}
+	s.hide(a.hidden.Set()) // it can be found: what comes from now on reaches it
 	p, err := a.launch(s)
 	if err != nil {
 		s.fail(err)

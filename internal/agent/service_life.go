@@ -123,6 +123,8 @@ func (a *agent) serveOnce(ctx context.Context, s *service, p *serving) runEnd {
 	p.killAll() // what it left behind would hold its port and its files
 	p.stdout.finish()
 	p.stderr.finish()
+	s.stdout.flush()
+	s.stderr.flush()
 	return end
 }
 

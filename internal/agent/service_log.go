@@ -7,9 +7,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pyro-sandbox/pyro/internal/redact"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -20,16 +22,26 @@ type serviceLog struct {
 	path string
 
 	mu       sync.Mutex
+	stream   *redact.Stream
+	plain    []byte // what a piece of output is without secrets; used again for the next
+	settle   *time.Timer
 	old, cur *os.File
 	oldSize  int64
 	curSize  int64
+	half     int64         // the most that one of the two files holds, in bytes
 	start    int64         // of what is kept, counted from the first byte ever
 	changed  chan struct{} // closed at the next write
 	closed   bool
 }
 
-// logHalf is the most that one of the two files holds, in bytes.
-const logHalf = wire.MaxServiceLog / 2
+const (
+	// logHalf is the most that one of the two files of a log holds, in bytes.
+	logHalf = wire.MaxServiceLog / 2
+
+	// logSpace is what all logs together take of the run directory, which secrets are in,
+	// too: half of what it has at the least.
+	logSpace = 32 << 20
+)
 
 func newServiceLog(path string) (*serviceLog, error) {
 	_ = os.Remove(path + ".1")
@@ -37,7 +49,17 @@ func newServiceLog(path string) (*serviceLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &serviceLog{path: path, cur: f, changed: make(chan struct{})}, nil
+	l := &serviceLog{path: path, cur: f, half: logHalf, stream: redact.NewStream(nil), changed: make(chan struct{})}
+	l.settle = time.AfterFunc(time.Hour, l.release)
+	l.settle.Stop()
+	return l, nil
+}
+
+// hide says what is taken out of the output from now on.
+func (l *serviceLog) hide(set *redact.Set) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stream.Use(set)
 }
 
 func createLog(path string) (*os.File, error) {
@@ -52,14 +74,39 @@ func createLog(path string) (*os.File, error) {
 func (l *serviceLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return len(p), nil
+	l.plain = l.stream.Append(l.plain[:0], p)
+	l.keep(l.plain)
+	if l.stream.Held() > 0 {
+		l.settle.Reset(settleTime)
 	}
-	for rest := p; len(rest) > 0; {
-		if l.curSize >= logHalf && !l.rotate() {
+	return len(p), nil
+}
+
+// release keeps what is held back and short.
+func (l *serviceLog) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep(l.stream.Release(nil))
+}
+
+// flush keeps all that is held back: the program has ended.
+func (l *serviceLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settle.Stop()
+	l.keep(l.stream.Flush(nil))
+}
+
+// keep adds output without secrets. It is called with the lock.
+func (l *serviceLog) keep(text []byte) {
+	if l.closed || len(text) == 0 {
+		return
+	}
+	for rest := text; len(rest) > 0; {
+		if l.curSize >= l.half && !l.rotate() {
 			break
 		}
-		n, err := l.cur.WriteAt(rest[:min(int64(len(rest)), logHalf-l.curSize)], l.curSize)
+		n, err := l.cur.WriteAt(rest[:min(int64(len(rest)), l.half-l.curSize)], l.curSize)
 		l.curSize += int64(n)
 		rest = rest[n:]
 		if err != nil { // the disk is full: room is made by giving up the old file
@@ -70,7 +117,6 @@ func (l *serviceLog) Write(p []byte) (int, error) {
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
-	return len(p), nil
 }
 
 // rotate makes the current file the old one.
@@ -89,6 +135,27 @@ func (l *serviceLog) rotate() bool {
 	return true
 }
 
+// narrow bounds what is kept. Where it is more already the newest stays.
+func (l *serviceLog) narrow(half int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.half = min(half, logHalf)
+	if l.closed || l.oldSize <= l.half && l.curSize <= l.half {
+		return
+	}
+	if l.old != nil {
+		_ = l.old.Close()
+		_ = os.Remove(l.path + ".1")
+	}
+	end := l.start + l.oldSize + l.curSize
+	newest := make([]byte, min(l.half, l.curSize))
+	n, _ := l.cur.ReadAt(newest, l.curSize-int64(len(newest)))
+	_ = l.cur.Truncate(0)
+	n, _ = l.cur.WriteAt(newest[:n], 0)
+	l.old, l.oldSize, l.curSize = nil, 0, int64(n)
+	l.start = end - l.curSize
+}
+
 func (l *serviceLog) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,6 +163,7 @@ func (l *serviceLog) close() {
 		return
 	}
 	l.closed = true
+	l.settle.Stop()
 	_ = l.cur.Close()
 	if l.old != nil {
 		_ = l.old.Close()

@@ -20,6 +20,10 @@ const maxShellID = 128
 // shellSignals are those that a shell may be sent.
 var shellSignals = []string{"HUP", "INT", "TERM", "KILL"}
 
+// shellMemory is what is kept of the output of all shells together, in bytes: many of
+// them keep less each.
+const shellMemory = 64 << 20
+
 // sessions is the shells that are open, those that have ended and were not closed
 // included. They live until they are closed or the agent ends.
 type sessions struct {
@@ -50,7 +54,15 @@ func (all *sessions) enter(s *session, start func() error) error {
 		all.byID = make(map[string]*session)
 	}
 	all.byID[s.id] = s
+	all.share()
 	return nil
+}
+
+// share gives each shell its part of what is kept. It is called with the lock.
+func (all *sessions) share() {
+	for _, s := range all.byID {
+		s.narrow(shellMemory / len(all.byID))
+	}
 }
 
 // get finds a shell by its id.
@@ -75,6 +87,7 @@ func (all *sessions) take(id wire.LaxString) (*session, error) {
 		return nil, &api.Error{Kind: api.NotFound, Err: fmt.Errorf("shell %q does not exist", id)}
 	}
 	delete(all.byID, s.id)
+	all.share()
 	return s, nil
 }
 
@@ -115,10 +128,12 @@ func (a *agent) openShell(req *wire.OpenShellRequest) (*wire.ShellReply, error) 
 	}
 	c.terminal = &size
 	s := newSession(a, id, cwd, size)
-	s.look(append(slices.Clone(req.RedactValues), a.secretValues()...))
+	s.own = req.RedactValues
+	s.hide(a.hidden.Set(s.own...))
 	if err := a.sessions.enter(s, func() error { return s.start(c) }); err != nil {
 		return nil, err
 	}
+	s.hide(a.hidden.Set(s.own...)) // where they were changed before it could be found
 	reply := s.reply()
 	return &reply, nil
 }

@@ -17,10 +17,6 @@ const (
 	// viewerPiece is how much a viewer is sent at once, in code points.
 	viewerPiece = 16 << 10
 
-	// viewerLag is how far a viewer may be behind before the shell waits for it, in code
-	// points: of four bytes each, they are half of what is kept.
-	viewerLag = api.ShellBufferBytes / 8
-
 	// viewerTime is how long the shell waits for a viewer that takes nothing.
 	viewerTime = time.Second
 )
@@ -197,12 +193,13 @@ func (s *session) holdBack() {
 	}
 }
 
-// slowest is a viewer to wait for, and a channel that is closed when it moves; or nil.
+// slowest is a viewer to wait for, and a channel that is closed when it moves; or nil. It
+// is behind by as many code points as are half of what is kept where each has four bytes.
 func (s *session) slowest() (*viewer, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for v := range s.viewers {
-		if v.stuck || s.out.end-v.cursor <= viewerLag {
+		if v.stuck || s.out.end-v.cursor <= int64(s.out.limit)/8 {
 			continue
 		}
 		if v.moved == nil {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/redact"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -32,7 +34,7 @@ func printing(t *testing.T) *session {
 // Reading in pieces gives what reading at once gives, and cursors count code points.
 func TestShellReadsInPieces(t *testing.T) {
 	s := printing(t)
-	s.look([]string{"hunter22"})
+	s.hide(redact.New("hunter22"))
 	text := strings.Repeat("aé語😀\r\n", 5000) + "hunter22" + strings.Repeat("b", 100_000)
 	r := rand.New(rand.NewPCG(1, 2))
 	for rest := []byte(text); len(rest) > 0; {
@@ -165,11 +167,27 @@ func TestShellSplitsNoCharacter(t *testing.T) {
 	}
 }
 
+// installOne makes one secret all that there are.
+func installOne(t *testing.T, c *wire.Client, name, value string) {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(value))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, value); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.InstallSecrets(t.Context(), &out, int64(out.Len())); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestShellHidesSecrets(t *testing.T) {
 	cfg := testConfig(t)
 	dir := filepath.Join(cfg.RunDir, secretsName)
-	tree(t, cfg.RunDir, map[string]string{secretsName + "/TOKEN": "from-a-file-1\n", secretsName + "/LINK": "-> TOKEN"})
 	c := serve(t, cfg)
+	installOne(t, c, "TOKEN", "from-a-file-1\n")
 	id := shellOf(t, c, wire.OpenShellRequest{
 		Env: wire.LaxEnv{"GIVEN": "given-value", "FILES": dir}, RedactValues: wire.LaxStrings{"given-value", "given-value", ""},
 	})
@@ -179,10 +197,7 @@ func TestShellHidesSecrets(t *testing.T) {
 	if want := "[REDACTED]\r\n[REDACTED]\r\n[REDACTED]\r\ngiven-val\r\n=2\r\n"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %q", got)
 	}
-	later := tarOf(t, tar.Header{Name: "LATER", Mode: 0o600, Size: 12}) // of letters x
-	if _, err := c.InstallSecrets(t.Context(), bytes.NewReader(later), int64(len(later))); err != nil {
-		t.Fatal(err)
-	}
+	installOne(t, c, "LATER", "xxxxxxxxxxxx")
 	typeIn(t, c, id, `cat $FILES/LATER; echo; echo from-a-"file-1"; echo =3`)
 	got = awaitOutput(t, c, id, "\n=3\r")
 	for _, value := range []string{"xxxxxxxxxxxx", "\nfrom-a-file-1", "given-value"} {
@@ -195,7 +210,7 @@ func TestShellHidesSecrets(t *testing.T) {
 // A prompt that begins like a secret is seen at once, though more of it would be held.
 func TestShellShowsPromptThatBeginsLikeSecret(t *testing.T) {
 	s := printing(t)
-	s.look([]string{"$ abcdef", "pass phrase"})
+	s.hide(redact.New("$ abcdef", "pass phrase"))
 	_, _ = s.Write([]byte("pyro$ "))
 	if !eventually(func() bool { return s.read(0, 100).Output == "pyro$ " }) {
 		t.Errorf("got %q", s.read(0, 100).Output)
@@ -214,14 +229,14 @@ func TestSecretValuesOfAHostileDirectory(t *testing.T) {
 	cfg := testConfig(t)
 	files := map[string]string{secretsName + "/DIR/x": "inside-a-directory", secretsName + "/OUT": "-> ../../workspace", secretsName + "/BIG": strings.Repeat("x", 1<<20)}
 	tree(t, cfg.RunDir, files)
-	values := newAgent(cfg).secretValues()
+	values := secretValues(filepath.Join(cfg.RunDir, secretsName))
 	if len(values) != 1 || len(values[0]) != api.MaxSecretBytes {
 		t.Errorf("%d values", len(values))
 	}
 	if err := os.RemoveAll(filepath.Join(cfg.RunDir, secretsName)); err != nil {
 		t.Fatal(err)
 	}
-	if values := newAgent(cfg).secretValues(); values != nil {
+	if values := secretValues(filepath.Join(cfg.RunDir, secretsName)); values != nil {
 		t.Errorf("without a directory: %q", values)
 	}
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +31,7 @@ type session struct {
 	id    string
 	cwd   string
 	p     *process
+	own   []string      // what was asked to be hidden, beside the secrets
 	done  chan struct{} // closed when the shell has ended and its last output is kept
 	typed chan struct{} // holds something while somebody types
 
@@ -41,7 +41,6 @@ type session struct {
 	code    int
 	out     ring
 	text    decoder
-	secrets []string
 	stream  *redact.Stream
 	plain   []byte // what a piece of output is without secrets; used again for the next
 	decoded []byte // likewise as text
@@ -84,16 +83,18 @@ func (s *session) attend(out *pump) {
 	s.finish(status)
 }
 
-// look makes values secrets of the shell, beside those that it has.
-func (s *session) look(values []string) {
+// hide says what is taken out of the output from now on.
+func (s *session) hide(set *redact.Set) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := slices.Concat(s.secrets, values)
-	slices.Sort(all)
-	if all = slices.Compact(all); len(all) > len(s.secrets) {
-		s.secrets = all
-		s.stream.Use(redact.New(all...))
-	}
+	s.stream.Use(set)
+}
+
+// narrow bounds what is kept of the output, in bytes.
+func (s *session) narrow(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.bound(min(limit, api.ShellBufferBytes))
 }
 
 // Write keeps output of the shell. It implements io.Writer and never fails.

@@ -91,9 +91,16 @@ func (s *stage) fill(ctx context.Context, data io.Reader) (archive.Counts, error
 }
 
 // outOfPlace is an error about a path of the tree.
-func outOfPlace(path string, err error) error {
+func outOfPlace(path string, err error) error { return placeError("push", path, err) }
+
+// placeError is an error about a path. Callers look for the words "does not exist",
+// which the kernel does not use.
+func placeError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fs.ErrNotExist
 	}
-	return fmt.Errorf("push %q: %w", path, err)
+	return fmt.Errorf("%s %q: %w", op, path, err)
 }

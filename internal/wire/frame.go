@@ -21,6 +21,7 @@ const (
 	FrameStderr FrameType = 'e' // to the host: bytes
 	FrameExit   FrameType = 'x' // to the host: JSON, the last frame
 	FrameFail   FrameType = 'f' // to the host: JSON Failure instead of an exit, the last frame
+	FrameHead   FrameType = 'h' // from a supervisor to its client: JSON, before the bytes that it is about
 )
 
 // Frame is one message of a stream: a type byte, four bytes of length in network

@@ -77,7 +77,8 @@ func (r *ShellsReply) check() error {
 	return nil
 }
 
-// newLive returns the request of an action of this file or of services, or nil.
+// newLive returns the request of an action of this file, of services or of the tree, or
+// nil.
 func newLive(action string) Request {
 	switch action {
 	case ActionListShells:
@@ -106,5 +107,5 @@ func newLive(action string) Request {
 	case ActionFollowService:
 		return &FollowServiceRequest{Action: action}
 	}
-	return nil
+	return newTreeWork(action)
 }

@@ -96,6 +96,9 @@ func (o object) decodeStruct(into any) error {
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" { // no part of the message
+			continue
+		}
 		if err := o.decode(name, target); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +107,8 @@ func call(t *testing.T, conn net.Conn, c *wiretest.Case) outcome {
 		o.Reply, err = stream(c, func() (*wire.Stream, error) { return client.FollowService(t.Context(), req.ServiceName, req.TailLines) })
 	case *wire.DialRequest:
 		o.Body, err = tunnel(t.Context(), client, req, c)
+	case *wire.WalkRequest, *wire.HashRequest, *wire.PullRequest, *wire.ReadRangeRequest:
+		o, err = fetch(t.Context(), client, req, c)
 	default:
 		o.Reply, err = ask(t.Context(), client, req, c)
 	}
@@ -171,7 +175,65 @@ func ask(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest
 	case *wire.CompareRequest:
 		return client.CompareTree(ctx, req.Destination, entries(payloads(body)))
 	}
+	return askFiles(ctx, client, req, payloads(body))
+}
+
+// askFiles is ask for single paths and patches; body is what followed the request.
+func askFiles(ctx context.Context, client *wire.Client, req wire.Request, body []byte) (any, error) {
+	switch req := req.(type) {
+	case *wire.StatRequest:
+		return client.Stat(ctx, req.Path)
+	case *wire.PutRequest:
+		return client.Put(ctx, *req, bytes.NewReader(body))
+	case *wire.MakeDirRequest:
+		return client.MakeDir(ctx, req.Path, req.Parents)
+	case *wire.MoveRequest:
+		return client.Move(ctx, req.From, req.To, req.Overwrite)
+	case *wire.RemoveRequest:
+		return client.Remove(ctx, req.Path, req.Recursive)
+	case *wire.PatchRequest:
+		return client.ApplyPatch(ctx, bytes.NewReader(body), wire.PatchOptions{Check: req.Check})
+	}
 	return nil, errors.New("the test cannot make this call")
+}
+
+// fetch makes the calls whose answers come in frames.
+func fetch(ctx context.Context, client *wire.Client, req wire.Request, c *wiretest.Case) (outcome, error) {
+	_, body, _ := bytes.Cut(c.Turns[0].Data, []byte("\n"))
+	var got struct {
+		Reply   any                `json:"reply,omitempty"`
+		Entries []*wire.WalkEntry  `json:"entries,omitempty"`
+		Digests []*wire.FileDigest `json:"digests,omitempty"`
+	}
+	var content bytes.Buffer
+	var err error
+	switch req := req.(type) {
+	case *wire.WalkRequest:
+		got.Reply, err = client.Walk(ctx, *req, func(e *wire.WalkEntry) error { got.Entries = append(got.Entries, e); return nil })
+	case *wire.HashRequest:
+		err = client.Hash(ctx, req.Path, slices.Values(members(payloads(body))), func(d *wire.FileDigest) error { got.Digests = append(got.Digests, d); return nil })
+	case *wire.PullRequest:
+		req.Only = members(payloads(body))
+		got.Reply, err = client.Pull(ctx, *req, &content)
+	case *wire.ReadRangeRequest:
+		got.Reply, err = client.ReadRange(ctx, req.Path, req.Offset, req.Length, &content)
+	}
+	if name, _, _ := strings.Cut(content.String(), "\x00"); name != "" {
+		return outcome{Reply: got.Reply, Body: name}, err
+	}
+	return outcome{Reply: got}, err
+}
+
+// members are paths as they follow a request.
+func members(body []byte) (paths [][]byte) {
+	r := bufio.NewReader(bytes.NewReader(body))
+	for {
+		path, err := wire.ReadPath(r)
+		if err != nil {
+			return paths
+		}
+		paths = append(paths, path)
+	}
 }
 
 func export(ctx context.Context, client *wire.Client, req *wire.ExportRequest) (outcome, error) {

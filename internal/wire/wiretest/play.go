@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,7 +72,7 @@ func (c *Case) Record(conn net.Conn) ([]byte, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	body, err := io.ReadAll(io.LimitReader(r, announced.Size))
-	if announced.Action == wire.ActionPush || announced.Action == wire.ActionCompare {
+	if slices.Contains(framed, announced.Action) {
 		body, err = treeAfter(r)
 	}
 	if err != nil {
@@ -79,6 +80,11 @@ func (c *Case) Record(conn net.Conn) ([]byte, error) {
 	}
 	rest := Case{Turns: c.Turns[1:]}
 	return append(append(line, '\n'), body...), rest.Serve(conn)
+}
+
+// framed are the actions whose requests frames follow to a last one.
+var framed = []string{
+	wire.ActionPush, wire.ActionCompare, wire.ActionHash, wire.ActionPull, wire.ActionPut, wire.ActionPatch,
 }
 
 // treeAfter reads frames to the last one of a tree.
@@ -148,6 +154,6 @@ func normal(data []byte) []string {
 
 // mask replaces what differs from run to run.
 func mask(data []byte) string {
-	moving := regexp.MustCompile(`"(duration_ms|duration_us|started_at|ended_at)":[0-9.]+`)
+	moving := regexp.MustCompile(`"(duration_ms|duration_us|started_at|ended_at|mtime_ns|ctime_ns|device|inode)":[0-9.]+`)
 	return moving.ReplaceAllString(string(data), `"$1":0`)
 }
