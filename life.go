@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -141,16 +142,29 @@ func (w *Workspace) updateStopped(ctx context.Context, req api.UpdateRequest) (*
 	return workspace.Update(ctx, w.client.store, w.id, req, cfg.Policy())
 }
 
-// Logs returns the last commands of the workspace's history, the oldest first, or all
-// of it for 0. It works on stopped workspaces too.
+// Logs returns the last commands of the workspace's history since it was last reset, the
+// oldest first, or all of them for 0. It works on stopped workspaces too.
 func (w *Workspace) Logs(ctx context.Context, last int) (*api.WorkspaceLogs, error) {
+	return w.logs(ctx, last, false)
+}
+
+// History is Logs with what ran before resets, too: see [api.LogEntry.ResetCount].
+func (w *Workspace) History(ctx context.Context, last int) (*api.WorkspaceLogs, error) {
+	return w.logs(ctx, last, true)
+}
+
+func (w *Workspace) logs(ctx context.Context, last int, all bool) (*api.WorkspaceLogs, error) {
+	query := url.Values{"last": {strconv.Itoa(last)}}
+	if all {
+		query.Set("all", "true")
+	}
 	logs, err := ask[api.WorkspaceLogs](ctx, w.control, question{
-		op: opLogs, method: http.MethodGet, path: "/v1/logs?last=" + strconv.Itoa(last), within: logsTime, limit: maxLogs,
+		op: opLogs, method: http.MethodGet, path: "/v1/logs?" + query.Encode(), within: logsTime, limit: maxLogs,
 	})
 	if !errors.Is(err, errAbsent) && !errors.Is(err, errCut) {
 		return logs, err
 	}
-	return workspace.ReadLogs(ctx, w.client.store, w.id, last)
+	return workspace.ReadLogs(ctx, w.client.store, w.id, last, all)
 }
 
 // send is ask with a body.

@@ -62,6 +62,9 @@ type StartRequest struct {
 	// Previous gives up the newest saved disk, which may be damaged, for the one
 	// before it: that of the last start, or else the seed.
 	Previous bool `json:"previous,omitempty"`
+
+	// Reset starts it from this snapshot, as a reset does; empty: from its saved disk.
+	Reset string `json:"reset,omitempty"`
 }
 
 // LogEntry is one command of a workspace's history.
@@ -75,6 +78,10 @@ type LogEntry struct {
 	StderrFile      *string   `json:"stderr_file"`
 	Reason          *string   `json:"reason"` // why it ended otherwise than by itself
 	RecordedAt      Timestamp `json:"recorded_at"`
+
+	// ResetCount is how often the workspace had been reset before. After each reset
+	// sequences begin at 1 again.
+	ResetCount int `json:"reset_count"`
 }
 
 // EndedUnknown is the reason of a command whose end nobody saw, because the

@@ -141,6 +141,9 @@ func (c *committer) put(i int, rel string) error {
 	if err := c.makeAbove(rel); err != nil {
 		return err
 	}
+	if err := c.clear(rel); err != nil {
+		return err
+	}
 	return c.at(rel, func(at int, name string) error {
 		was, there := c.tree.seen[rel]
 		if there && kindOf(&was) != archive.KindDirectory { // one that is replaced is gone by now
@@ -226,6 +229,29 @@ func (c *committer) prune(changes []patch.Change) error {
 		}
 	}
 	return nil
+}
+
+// clear removes what is left of a directory that a file replaces: empty directories. All
+// else in it stays, and then the file does not get its place.
+func (c *committer) clear(rel string) error {
+	was, there := c.tree.seen[rel]
+	if !there || kindOf(&was) != archive.KindDirectory {
+		return nil
+	}
+	names, err := c.tree.List(rel)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.clear(rel + "/" + name); err != nil {
+			return err
+		}
+	}
+	err = c.at(rel, func(at int, name string) error { return c.pruneOne(at, name, rel) })
+	if err == unix.ENOENT { // the deletions have left it empty
+		return nil
+	}
+	return err
 }
 
 func (c *committer) pruneOne(at int, name, rel string) error {

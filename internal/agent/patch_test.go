@@ -129,6 +129,37 @@ func TestApplyPatch(t *testing.T) {
 	})
 }
 
+// No patch tells of empty directories, so none is in the way of a file.
+func TestPatchPutsAFileInThePlaceOfEmptyDirectories(t *testing.T) {
+	cfg := testConfig(t)
+	c := serve(t, cfg)
+	patched(t, cfg.Workspace)
+	tree(t, cfg.Workspace, map[string]string{"d/e/none/at/all/": ""})
+	text := "--- /dev/null\n+++ b/%s\n@@ -0,0 +1 @@\n+n\n"
+	gone := "--- a/%s\n+++ /dev/null\n@@ -1 +0,0 @@\n-%s\n"
+	all := fmt.Sprintf(text+text+gone+gone, "empty", "d", "d/gone", "x", "d/e/gone", "y")
+	want := standing(t, cfg.Workspace)
+	if _, err := c.ApplyPatch(t.Context(), strings.NewReader(all+section("a.txt", "uno", "1")), wire.PatchOptions{}); err == nil {
+		t.Error("no error")
+	}
+	if diff := cmp.Diff(want, standing(t, cfg.Workspace)); diff != "" {
+		t.Errorf("after a refusal, -want +got:\n%s", diff)
+	}
+	if _, err := c.ApplyPatch(t.Context(), strings.NewReader(all), wire.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if strings.HasPrefix(name, "d/") {
+			delete(want, name)
+		}
+	}
+	want["empty"], want["d"] = "-rw-r--r-- n\n", "-rw-r--r-- n\n"
+	if diff := cmp.Diff(want, standing(t, cfg.Workspace)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	noStage(t, cfg)
+}
+
 func TestCheckedPatchChangesNothing(t *testing.T) {
 	cfg := testConfig(t)
 	c := serve(t, cfg)

@@ -73,6 +73,13 @@ func isOption(word string) bool {
 	return len(word) > 1 && word[0] == '-' && !negative.MatchString(word)
 }
 
+// isText reports whether a word that begins as an option does can be nothing but a value,
+// as a patch or a list in Markdown may: no option has a blank in it, before the = at least.
+func isText(word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return strings.ContainsAny(name, " \n")
+}
+
 // parser is the state of one parse.
 type parser struct {
 	at      *grammar
@@ -136,7 +143,7 @@ func (p *parser) option(word string) error {
 	case !o.value:
 		p.out.options = append(p.out.options, "--"+o.name)
 		return nil
-	case !glued && (len(p.words) == 0 || p.words[0] == "--" || isOption(p.words[0])):
+	case !glued && (len(p.words) == 0 || p.words[0] == "--" || isOption(p.words[0]) && !isText(p.words[0])):
 		return p.at.fail("argument --%s: expected one argument", o.name)
 	case !glued:
 		value = p.next()

@@ -28,12 +28,20 @@ type workspace interface {
 	Update(ctx context.Context, req api.UpdateRequest) (*api.Workspace, error)
 	// Logs returns the last commands of the history; last 0 means all of it.
 	Logs(ctx context.Context, last int) (*api.WorkspaceLogs, error)
+	// History is Logs with what ran before resets, too.
+	History(ctx context.Context, last int) (*api.WorkspaceLogs, error)
 	// Push puts a tree into the workspace; destination empty means its root.
 	Push(ctx context.Context, from source, destination string) (*api.Sync, error)
 
 	shells
 	services
 	secrets
+	filed
+	trees
+	differ
+	reports
+	disk
+	states
 }
 
 // shells are the shells of a workspace, see the SDK for each.
@@ -65,6 +73,54 @@ type secrets interface {
 	SetSecret(ctx context.Context, secret api.SecretValue) (*api.SecretList, error)
 	UnsetSecret(ctx context.Context, name string) (*api.SecretList, error)
 	Secrets(ctx context.Context) (*api.SecretList, error)
+}
+
+// states are earlier states of a workspace, and copies of it, see the SDK for each.
+type states interface {
+	CreateSnapshot(ctx context.Context, name string) (*api.SnapshotCreate, error)
+	Snapshots(ctx context.Context) (*api.SnapshotList, error)
+	DeleteSnapshot(ctx context.Context, name string) (*api.SnapshotDelete, error)
+	Reset(ctx context.Context, req api.ResetRequest) (*api.Reset, error)
+	Fork(ctx context.Context, req api.ForkRequest) (*api.Fork, error)
+}
+
+// reports tell of a workspace, see the SDK for each.
+type reports interface {
+	Summary(ctx context.Context) (*api.Summary, error)
+	Events(ctx context.Context, after int64) (*api.EventList, error)
+	FollowEvents(ctx context.Context, after int64, each func(api.Event) error) error
+}
+
+// disk is what can be asked about the disk of a stopped workspace, see the SDK.
+type disk interface {
+	DiskList(ctx context.Context, req api.DiskListRequest) (*api.DiskList, error)
+	DiskRead(ctx context.Context, req api.DiskReadRequest) (*api.DiskRead, error)
+	DiskExport(ctx context.Context, output string, req api.DiskExportRequest) (*api.DiskExport, error)
+}
+
+// trees bring what is in a workspace to this machine, see the SDK for each.
+type trees interface {
+	Export(ctx context.Context, path, output string, opts *pyro.ExportOptions) (*api.Export, error)
+	Apply(ctx context.Context, dir string, opts *pyro.ApplyOptions) (*api.Apply, error)
+	ExportTo(ctx context.Context, path string, out io.Writer, opts *pyro.ExportOptions) (*api.Export, error)
+}
+
+// filed gives what works on files, see the SDK for each.
+type filed interface {
+	Files() files
+	ApplyPatch(ctx context.Context, patch io.Reader, req api.PatchRequest) (*api.Patch, error)
+}
+
+// files are the files of a workspace.
+type files interface {
+	List(ctx context.Context, req api.FileListRequest) (*api.FileList, error)
+	Stat(ctx context.Context, path string) (*api.FileStat, error)
+	Read(ctx context.Context, req api.FileReadRequest) (*api.FileRead, error)
+	ReadTo(ctx context.Context, req api.FileRangeRequest, w io.Writer) (*api.FileRange, error)
+	WriteFrom(ctx context.Context, req api.FileWriteRequest, r io.Reader) (*api.FileWrite, error)
+	Delete(ctx context.Context, req api.FileDeleteRequest) (*api.FileDelete, error)
+	Mkdir(ctx context.Context, req api.FileMkdirRequest) (*api.FileMkdir, error)
+	Move(ctx context.Context, req api.FileMoveRequest) (*api.FileMove, error)
 }
 
 // source is a project that goes into a workspace: a directory or a tar archive.

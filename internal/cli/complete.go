@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,40 @@ func (a *app) completeSecrets(cmd *cobra.Command, args []string, begun string) (
 		return found
 	})
 }
+
+// completePaths offers what lies in the directory in the guest that was begun to be typed,
+// of the workspace that is the first word.
+func (a *app) completePaths(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	if len(args) != 1 && cmd.Name() != "move" || len(args) > 2 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	ws, err := a.get(ctx, args[0])
+	if err != nil {
+		return nil, directive
+	}
+	dir := begun[:strings.LastIndexByte(begun, '/')+1]
+	list, err := ws.Files().List(ctx, api.FileListRequest{Path: dir, Limit: maxOffered})
+	if err != nil {
+		return nil, directive
+	}
+	var found []cobra.Completion
+	for _, e := range list.Entries {
+		word := dir + path.Base(e.Path)
+		if e.ArtifactType == api.ArtifactDirectory {
+			word += "/"
+		}
+		if strings.HasPrefix(word, begun) && e.PathBase64 == nil && oneLine(word) == word {
+			found = append(found, word)
+		}
+	}
+	return found, directive
+}
+
+// maxOffered bounds what of a directory is offered.
+const maxOffered = 1000
 
 // completeThings offers, for the word after a workspace's id, what it has that begins so.
 func (a *app) completeThings(cmd *cobra.Command, args []string, begun string, list func(context.Context, workspace) []cobra.Completion) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -28,6 +28,11 @@ type fakeClient struct {
 	pushed   api.SyncCounts // what a push is said to have done
 	refusal  error          // of stop, start, update and logs
 	live     fakeLive
+	files    fakeFiles
+	trees    fakeTrees
+	diffs    fakeDiffs
+	reports  fakeReports
+	disk     fakeDisk
 
 	mu      sync.Mutex
 	created []api.CreateRequest
@@ -51,8 +56,8 @@ func newFake() *fakeClient {
 		list:   api.WorkspaceList{Count: 1, Workspaces: []api.WorkspaceSummary{summaryOf(ws)}},
 		logs:   sampleLogs(),
 		pushed: api.SyncCounts{Mode: api.SeedDirectory, SourcePath: "/src", Destination: "/workspace", EntryCount: 5, BytesWritten: 1234},
-		live:   newLive(),
-		guest:  func(context.Context, *fakeProcess) (int, error) { return 0, nil },
+		live:   newLive(), files: newFiles(), trees: newTrees(), diffs: newDiffs(), reports: newReports(), disk: newDisk(),
+		guest: func(context.Context, *fakeProcess) (int, error) { return 0, nil },
 	}
 }
 

@@ -13,29 +13,35 @@ import (
 
 func (a *app) logsCommand() *cobra.Command {
 	var last int
+	var all bool
 	cmd := &cobra.Command{
 		Use:     "logs WORKSPACE_ID",
 		Short:   "show the commands that ran in a workspace, with their output",
 		GroupID: groupLook,
-		Long: `Shows every command that exec ran in a workspace, the oldest first: how it ended,
-its words, and its output, stdout to stdout and stderr to stderr. Of a long output
-the beginning and the end are kept. A stopped workspace keeps its history.`,
+		Long: `Shows every command that exec ran in a workspace since it was made or last reset, the
+oldest first: how it ended, its words, and its output, stdout to stdout and stderr to
+stderr. Of a long output the beginning and the end are kept. A stopped workspace
+keeps its history.`,
 		Example: "  pyro workspace logs 0123456789ab\n  pyro workspace logs 0123456789ab --last 1 --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if last < 0 {
 				return invalid(fmt.Sprintf("last is %d, allowed is 0 or more", last), "choose a value in that range; 0 means all")
 			}
-			return a.logs(cmd.Context(), args[0], last)
+			return a.logs(cmd.Context(), args[0], last, all)
 		},
 		ValidArgsFunction: a.completeIDs(nil),
 	}
 	intFlag(cmd.Flags(), &last, "last", "N", 0, "only the last N commands, 1 command or more; 0: all")
+	cmd.Flags().BoolVar(&all, "all", false, "also what ran before the workspace was reset")
 	a.jsonFlag(cmd.Flags())
 	return cmd
 }
 
-func (a *app) logs(ctx context.Context, id string, last int) error {
+func (a *app) logs(ctx context.Context, id string, last int, all bool) error {
 	found, err := awaitOf(ctx, a, logsTag, id, func(ctx context.Context, ws workspace) (*api.WorkspaceLogs, error) {
+		if all {
+			return ws.History(ctx, last)
+		}
 		return ws.Logs(ctx, last)
 	})
 	switch {
@@ -47,6 +53,11 @@ func (a *app) logs(ctx context.Context, id string, last int) error {
 		return a.print("No workspace logs found.\n")
 	}
 	for i := range found.Entries {
+		if all && i > 0 && found.Entries[i].ResetCount != found.Entries[i-1].ResetCount {
+			if err := a.print("--- reset\n"); err != nil {
+				return err
+			}
+		}
 		if err := a.logEntry(&found.Entries[i]); err != nil {
 			return err
 		}

@@ -78,6 +78,8 @@ func (w sdkWorkspace) Push(ctx context.Context, from source, destination string)
 	return w.Workspace.Push(ctx, from.sdk(), destination)
 }
 
+func (w sdkWorkspace) Files() files { return w.Workspace.Files() }
+
 type sdkProcess struct{ *pyro.Cmd }
 
 func (p sdkProcess) Wait() (*api.WorkspaceExec, error) {

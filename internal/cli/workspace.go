@@ -29,9 +29,10 @@ is over. Its project directory is /workspace. A stopped one keeps its disk.`,
 		&cobra.Group{ID: groupLook, Title: "Look at it:"},
 	)
 	cmd.AddCommand(
-		a.createCommand(), a.startCommand(), a.stopCommand(), a.updateCommand(), a.deleteCommand(),
+		a.createCommand(), a.startCommand(), a.stopCommand(), a.resetCommand(), a.forkCommand(), a.updateCommand(), a.deleteCommand(),
 		a.execCommand(), a.shellCommand(), a.serviceCommand(), a.secretCommand(), a.syncCommand(),
-		a.listCommand(), a.statusCommand(), a.logsCommand(),
+		a.snapshotCommand(), a.fileCommand(), a.patchCommand(), a.exportCommand(), a.applyCommand(),
+		a.listCommand(), a.statusCommand(), a.diffCommand(), a.logsCommand(), a.summaryCommand(), a.eventsCommand(), a.diskCommand(),
 	)
 	return cmd
 }

@@ -90,6 +90,10 @@ type Spec struct {
 	// starts as that was. Empty: the layer starts empty. It is only read.
 	Disk string
 
+	// Whole gives the agent the root of the guest in place of /workspace, so that it can
+	// be asked about all of a disk. No program of the guest is to be run then.
+	Whole bool
+
 	// Memory is a directory that MemorySnapshotter.SaveMemory filled, of a sandbox with
 	// the same Spec but for ID, UID and paths: processes and disk go on as they were. It
 	// is only read. Disk must be empty then.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,8 +68,12 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 	if err != nil {
 		return nil, err
 	}
+	root := s.Workspace
+	if spec.Whole {
+		root = filepath.Dir(root)
+	}
 	go func() { // ends when either side of the channel is closed
-		_ = agent.Serve(context.Background(), s.server, agent.Config{Workspace: s.Workspace, RunDir: s.RunDir})
+		_ = agent.Serve(context.Background(), s.server, agent.Config{Workspace: root, RunDir: s.RunDir})
 		s.finish(engine.Exit{Code: 137, Reason: engine.EndedByLoss})
 		close(s.done)
 	}()
@@ -80,8 +85,12 @@ func (f *Fake) Start(ctx context.Context, spec engine.Spec, ledger engine.Ledger
 
 func (f *Fake) newSandbox(ctx context.Context, disk string) (*FakeSandbox, error) {
 	s := &FakeSandbox{fake: f, saving: make(chan struct{}, 1), done: make(chan struct{})}
-	var err error
-	if s.Workspace, err = os.MkdirTemp(f.dir, "workspace"); err != nil {
+	root, err := os.MkdirTemp(f.dir, "root")
+	if err != nil {
+		return nil, err
+	}
+	s.Workspace = filepath.Join(root, "workspace") // where a guest has it
+	if err := os.Mkdir(s.Workspace, 0o755); err != nil {
 		return nil, err
 	}
 	if s.RunDir, err = os.MkdirTemp(f.dir, "run"); err != nil {

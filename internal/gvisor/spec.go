@@ -69,7 +69,7 @@ func ociSpec(spec engine.Spec, agent, cgroup string) *specs.Spec {
 		Version: "1.0.2",
 		Process: &specs.Process{
 			Cwd:             "/",
-			Args:            []string{filepath.Join(agentDir, agentName), "--fd", fmt.Sprint(controlFD), "--mem-mib", fmt.Sprint(spec.MemMiB), "--pids", fmt.Sprint(spec.PIDs)},
+			Args:            agentArgs(spec),
 			Env:             []string{"PATH=" + guestPath, "HOME=/root", "LANG=C.UTF-8"},
 			NoNewPrivileges: true,
 			Capabilities: &specs.LinuxCapabilities{
@@ -103,6 +103,15 @@ func ociSpec(spec engine.Spec, agent, cgroup string) *specs.Spec {
 			},
 		},
 	}
+}
+
+// agentArgs is the command line of process 1.
+func agentArgs(spec engine.Spec) []string {
+	args := []string{filepath.Join(agentDir, agentName), "--fd", fmt.Sprint(controlFD), "--mem-mib", fmt.Sprint(spec.MemMiB), "--pids", fmt.Sprint(spec.PIDs)}
+	if spec.Whole {
+		args = append(args, "--workspace", "/")
+	}
+	return args
 }
 
 // flags are runsc's own, before its command.

@@ -12,12 +12,12 @@ import (
 // the lines above its own, never its neighbours. Packages below a listed one
 // belong to it. What only tests link may import anything.
 var layers = [][]string{
-	{"api", "internal/version", "internal/houserules"},
+	{"api", "internal/version", "internal/houserules", "internal/autorun"},
 	{"internal/sys", "internal/licenses"},
 	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact"},
 	{"internal/archive"},
-	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source"},
-	{"internal/image", "internal/agent", "internal/config", "internal/programs"},
+	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source", "internal/applyback"},
+	{"internal/image", "internal/agent", "internal/config", "internal/programs", "internal/events"},
 	{"internal/engine"},
 	{"internal/gvisor", "internal/firecracker", "internal/hostcompat", "gvisor"},
 	{"internal/workspace"},

@@ -33,7 +33,7 @@ func BenchmarkRead(b *testing.B) {
 	for name, last := range map[string]int{"last": 1, "all": 0} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := Read(dir, last); err != nil {
+				if _, err := Read(dir, last, All); err != nil {
 					b.Fatal(err)
 				}
 			}

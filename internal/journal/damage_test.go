@@ -116,7 +116,7 @@ func TestKilledWriter(t *testing.T) {
 	for round := range 25 {
 		killWriter(t, dir, sequence, 1+round%7, noted)
 		j := openJournal(t, dir)
-		h, err := load(dir, 0)
+		h, err := load(dir, 0, All)
 		if err != nil || h.Skipped != 0 {
 			t.Fatalf("%d skipped, %v", h.Skipped, err)
 		}
@@ -191,7 +191,7 @@ func FuzzRead(f *testing.F) {
 		dir := t.TempDir()
 		put(t, dir, olderName, older)
 		put(t, dir, currentName, current)
-		before, err := Read(dir, 0)
+		before, err := Read(dir, 0, All)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,11 +205,11 @@ func FuzzRead(f *testing.F) {
 		}
 		begin(t, j, begun(next))
 		end(t, j, ended(next))
-		after, err := Read(dir, 0)
+		after, err := Read(dir, 0, All)
 		if diff := cmp.Diff(append(before, ended(next)), after); diff != "" || err != nil {
 			t.Fatal(err, diff)
 		}
-		if last, err := Read(dir, 1); err != nil || !cmp.Equal(last, []api.LogEntry{ended(next)}) {
+		if last, err := Read(dir, 1, All); err != nil || !cmp.Equal(last, []api.LogEntry{ended(next)}) {
 			t.Fatalf("the last is %v, %v", last, err)
 		}
 		if _, err := json.Marshal(after); err != nil {

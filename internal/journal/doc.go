@@ -13,7 +13,8 @@
 //	journal.jsonl    the newest lines; when it is full it takes the other's place
 //	journal.1.jsonl  those before
 //
-// A line is {"sum", "event", "sequence", "entry"}. The sum is the CRC-32C (RFC 3720,
+// A line is {"sum", "event", "sequence", "resets", "entry"}, the fourth of them only
+// where the workspace was reset before. The sum is the CRC-32C (RFC 3720,
 // 12.1) of what follows it and its comma. A line that is cut, changed, too long or
 // of another version is skipped; it never hides those around it.
 package journal

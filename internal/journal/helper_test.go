@@ -36,7 +36,7 @@ func write(part string) error {
 	if _, err := fmt.Sscanf(part, "%s %d", &dir, &sequence); err != nil {
 		return err
 	}
-	j, err := Open(dir)
+	j, err := Open(dir, 0)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func lost(sequence int) api.LogEntry {
 
 func openJournal(t testing.TB, dir string) *Journal {
 	t.Helper()
-	j, err := Open(dir)
+	j, err := Open(dir, 0)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -114,7 +114,7 @@ func end(t testing.TB, j *Journal, entries ...api.LogEntry) {
 // checkRead reads everything and says how it differs.
 func checkRead(t testing.TB, dir string, skipped int, want ...api.LogEntry) {
 	t.Helper()
-	got, err := load(dir, 0)
+	got, err := load(dir, 0, All)
 	if err != nil {
 		t.Fatalf("Load: %v", err)
 	}

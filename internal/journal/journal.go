@@ -25,11 +25,12 @@ type Journal struct {
 
 	mu      sync.Mutex
 	closed  bool
-	file    file                 // nil until the next line
-	size    int64                // of the current file
-	torn    bool                 // it ends with half a line
-	running map[int]api.LogEntry // begun here and not ended, by sequence
-	last    int
+	file    file                    // nil until the next line
+	size    int64                   // of the current file
+	torn    bool                    // it ends with half a line
+	running map[number]api.LogEntry // begun here and not ended
+	resets  int                     // of the workspace, so far
+	last    int                     // the highest sequence since the last of them
 }
 
 // file is the current file, opened to append.
@@ -44,10 +45,10 @@ func appendTo(path string) (file, error) {
 }
 
 // Open opens the journal in a workspace's directory for writing; there is one writer,
-// the holder of the workspace's lock. It cuts off half a line that a killed one left.
+// the holder of the workspace's lock. resets is how often the workspace was reset. It cuts off half a line that a killed one left.
 // The caller closes it.
-func Open(dir string) (*Journal, error) {
-	j := &Journal{dir: dir, limit: maxFile, open: appendTo, running: map[int]api.LogEntry{}}
+func Open(dir string, resets int) (*Journal, error) {
+	j := &Journal{dir: dir, limit: maxFile, open: appendTo, running: map[number]api.LogEntry{}, resets: resets}
 	if err := j.repair(); err != nil {
 		return nil, sys.Explain("open "+j.String(), err)
 	}
@@ -68,7 +69,7 @@ func (j *Journal) repair() error {
 	defer closeAll(files)
 	var whole int64
 	for _, f := range files {
-		found, err := scan(f, func(h head, _ span) { j.last = max(j.last, h.sequence) })
+		found, err := scan(f, func(h head, _ span) { j.saw(h.number) })
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,22 @@ func (j *Journal) repair() error {
 	return nil
 }
 
-// LastSequence is the highest sequence that was noted before Open, 0 for none. It may
+// saw remembers the highest sequence since the last reset.
+func (j *Journal) saw(n number) {
+	if n.resets == j.resets {
+		j.last = max(j.last, n.sequence)
+	}
+}
+
+// Reset says that the workspace was reset once more: sequences begin at 1 again. What
+// was noted before stays, and commands of before may still end.
+func (j *Journal) Reset(resets int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.resets, j.last = resets, 0
+}
+
+// LastSequence is the highest sequence that was noted since the last reset, 0 for none. It may
 // be higher than the one in the workspace's record, which is written later; the next
 // command must not have one that was used.
 func (j *Journal) LastSequence() int {
@@ -93,13 +109,13 @@ func (j *Journal) LastSequence() int {
 }
 
 // Begin notes that a command is about to run. Of e it keeps what is known by then:
-// sequence (from 1, each used once), command, directory, mode and time.
+// resets and sequence (from 1, each used once), command, directory, mode and time.
 func (j *Journal) Begin(e api.LogEntry) error {
 	e = api.LogEntry{
 		LastCommand: api.LastCommand{
 			Sequence: e.Sequence, Command: e.Command, Cwd: e.Cwd, ExitCode: unknownExit, ExecutionMode: e.ExecutionMode,
 		},
-		RecordedAt: e.RecordedAt,
+		RecordedAt: e.RecordedAt, ResetCount: e.ResetCount,
 	}
 	e.Command, _ = Clip(e.Command, MaxCommand)
 	if err := j.note(eventBegin, e); err != nil {
@@ -127,15 +143,15 @@ func (j *Journal) note(event string, e api.LogEntry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if event == eventEnd {
-		delete(j.running, e.Sequence)
+		delete(j.running, numberOf(&e))
 	}
 	if err := j.put(line); err != nil {
 		return sys.Explain("write "+j.String(), err)
 	}
 	if event == eventBegin {
-		j.running[e.Sequence] = e
+		j.running[numberOf(&e)] = e
 	}
-	j.last = max(j.last, e.Sequence)
+	j.saw(numberOf(&e))
 	return nil
 }
 
@@ -215,8 +231,8 @@ func (j *Journal) rotate() error {
 	if err := j.reopen(); err != nil {
 		return err
 	}
-	for _, sequence := range slices.Sorted(maps.Keys(j.running)) {
-		line, err := encode(eventAgain, j.running[sequence])
+	for _, n := range slices.SortedFunc(maps.Keys(j.running), number.compare) {
+		line, err := encode(eventAgain, j.running[n])
 		if err != nil || j.size+int64(len(line)) > j.limit/4 {
 			continue
 		}

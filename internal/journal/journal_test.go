@@ -65,7 +65,7 @@ func TestReadTheLast(t *testing.T) {
 		0: {ended(1), lost(2), ended(3)}, 1: {ended(3)}, 2: {lost(2), ended(3)},
 		3: {ended(1), lost(2), ended(3)}, 9: {ended(1), lost(2), ended(3)},
 	} {
-		got, err := Read(dir, last)
+		got, err := Read(dir, last, All)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("the last %d: %v %s", last, err, diff)
 		}
@@ -93,9 +93,9 @@ func TestLine(t *testing.T) {
 		LastCommand: api.LastCommand{Sequence: 7, Command: "a <b>", Cwd: "/w", ExitCode: 124, DurationMS: 5, ExecutionMode: "guest_vsock"},
 		Stdout:      "o\n", Stderr: "\x1b", StderrTruncated: true, Reason: &reason, RecordedAt: 1.5,
 	})
-	const want = `{"sum":"f5f55139","event":"end","sequence":7,"entry":{"sequence":7,"command":"a <b>","cwd":"/w","exit_code":124,` +
+	const want = `{"sum":"44a36ba6","event":"end","sequence":7,"entry":{"sequence":7,"command":"a <b>","cwd":"/w","exit_code":124,` +
 		`"duration_ms":5,"execution_mode":"guest_vsock","stdout":"o\n","stderr":"\u001b","stdout_truncated":false,` +
-		`"stderr_truncated":true,"stdout_file":null,"stderr_file":null,"reason":"timeout","recorded_at":1.5}}` + "\n"
+		`"stderr_truncated":true,"stdout_file":null,"stderr_file":null,"reason":"timeout","recorded_at":1.5,"reset_count":0}}` + "\n"
 	if string(got) != want || err != nil {
 		t.Errorf("encode = %s, %v", got, err)
 	}
@@ -145,7 +145,7 @@ func TestLongTextsAreClipped(t *testing.T) {
 			if n := len(contents(t, dir)); n > maxLine+maxLine/2 {
 				t.Errorf("the file has %d bytes", n)
 			}
-			h, err := load(dir, 0)
+			h, err := load(dir, 0, All)
 			if err != nil || len(h.Entries) != 1 || h.Skipped != 0 {
 				t.Fatalf("%d entries, %d skipped, %v", len(h.Entries), h.Skipped, err)
 			}
@@ -228,11 +228,11 @@ func TestFilesArePrivateAndNoLinks(t *testing.T) {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		if j, err := Open(dir); err == nil {
+		if j, err := Open(dir, 0); err == nil {
 			_ = j.Close()
 			t.Errorf("Open follows %s", name)
 		}
-		if _, err := Read(dir, 0); err == nil {
+		if _, err := Read(dir, 0, All); err == nil {
 			t.Errorf("Read follows %s", name)
 		}
 		if data, err := os.ReadFile(target); string(data) != "mine" {
@@ -293,7 +293,7 @@ func TestFullDisk(t *testing.T) {
 // checkReadAny is checkRead where lines may be skipped.
 func checkReadAny(t testing.TB, dir string, want ...api.LogEntry) {
 	t.Helper()
-	got, err := Read(dir, 0)
+	got, err := Read(dir, 0, All)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}

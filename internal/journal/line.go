@@ -2,11 +2,13 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
+	"strings"
 
 	"github.com/pyro-sandbox/pyro/api"
 )
@@ -26,6 +28,7 @@ const (
 	sumEnd       = `",`
 	eventPart    = `"event":"`
 	sequencePart = `","sequence":`
+	resetsPart   = `,"resets":` // only where there were some
 	entryPart    = `,"entry":`
 
 	headLength = len(sumPart) + sumDigits + len(sumEnd)
@@ -39,8 +42,18 @@ func sum(rest []byte) []byte { return fmt.Appendf(nil, "%08x", crc32.Checksum(re
 
 // head is what can be told of a line without parsing its entry.
 type head struct {
-	event    string
-	sequence int
+	event string
+	number
+}
+
+// number tells commands apart. After each reset of the workspace sequences begin at 1.
+type number struct{ resets, sequence int }
+
+func numberOf(e *api.LogEntry) number { return number{e.ResetCount, e.Sequence} }
+
+// compare orders by time.
+func (n number) compare(other number) int {
+	return cmp.Or(cmp.Compare(n.resets, other.resets), cmp.Compare(n.sequence, other.sequence))
 }
 
 // encode makes the line of an entry. What is too long is clipped: texts at their
@@ -48,6 +61,9 @@ type head struct {
 func encode(event string, e api.LogEntry) ([]byte, error) {
 	if e.Sequence < 1 || e.Sequence > maxSequence {
 		return nil, fmt.Errorf("sequence is %d", e.Sequence)
+	}
+	if e.ResetCount < 0 || e.ResetCount > maxSequence {
+		return nil, fmt.Errorf("reset count is %d", e.ResetCount)
 	}
 	e.Command, _ = Clip(e.Command, MaxCommand)
 	e.Cwd, _ = Clip(e.Cwd, maxCwd)
@@ -75,7 +91,11 @@ func clip(e api.LogEntry, limit int) api.LogEntry {
 func seal(event string, e api.LogEntry) ([]byte, error) {
 	var line bytes.Buffer
 	line.Grow(len(e.Command) + len(e.Stdout) + len(e.Stderr) + 1<<10)
-	line.WriteString(sumPart + "00000000" + sumEnd + eventPart + event + sequencePart + strconv.Itoa(e.Sequence) + entryPart)
+	line.WriteString(sumPart + "00000000" + sumEnd + eventPart + event + sequencePart + strconv.Itoa(e.Sequence))
+	if e.ResetCount > 0 {
+		line.WriteString(resetsPart + strconv.Itoa(e.ResetCount))
+	}
+	line.WriteString(entryPart)
 	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(e); err != nil {
@@ -100,18 +120,30 @@ func parse(line []byte) (h head, entry []byte, ok bool) {
 	}
 	rest, ok = bytes.CutPrefix(rest, []byte(eventPart))
 	event, rest, ok1 := bytes.Cut(rest, []byte(sequencePart))
-	number, rest, ok2 := bytes.Cut(rest, []byte(entryPart))
+	digits, rest, ok2 := bytes.Cut(rest, []byte(entryPart))
 	entry, ok3 := bytes.CutSuffix(rest, []byte("}"))
-	sequence, err := strconv.Atoi(string(number))
-	if !ok || !ok1 || !ok2 || !ok3 || err != nil || sequence < 1 || sequence > maxSequence {
+	n, ok4 := parseNumber(digits)
+	if !ok || !ok1 || !ok2 || !ok3 || !ok4 {
 		return head{}, nil, false
 	}
-	switch h = (head{event: string(event), sequence: sequence}); h.event {
+	switch h = (head{event: string(event), number: n}); h.event {
 	case eventBegin, eventAgain, eventEnd:
 		return h, entry, true
 	default:
 		return head{}, nil, false
 	}
+}
+
+// parseNumber reads a sequence, and the number of resets behind it.
+func parseNumber(text []byte) (n number, ok bool) {
+	digits, resets, later := strings.Cut(string(text), resetsPart)
+	var err, badResets error
+	n.sequence, err = strconv.Atoi(digits)
+	if later {
+		n.resets, badResets = strconv.Atoi(resets)
+	}
+	bad := err != nil || badResets != nil || n.sequence < 1 || n.sequence > maxSequence
+	return n, !bad && (!later || n.resets >= 1 && n.resets <= maxSequence)
 }
 
 // decode returns the entry of a line.
@@ -124,8 +156,8 @@ func decode(line []byte) (api.LogEntry, error) {
 	if err := json.Unmarshal(entry, &e); err != nil {
 		return api.LogEntry{}, err
 	}
-	if e.Sequence != h.sequence {
-		return api.LogEntry{}, fmt.Errorf("sequence is %d and %d", h.sequence, e.Sequence)
+	if numberOf(&e) != h.number {
+		return api.LogEntry{}, fmt.Errorf("its number is %v and %v", h.number, numberOf(&e))
 	}
 	if h.event != eventEnd {
 		unknown := api.EndedUnknown

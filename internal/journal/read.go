@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,16 +19,20 @@ type history struct {
 }
 
 // Read returns the newest commands of the workspace whose directory is dir, the
-// oldest first: as many as last says, or all for 0. A command whose end was not noted
+// oldest first: as many as last says, or all for 0; of those only that ran since the
+// workspace was reset for the resets-th time, for All also before. A command whose end was not noted
 // has exit code -1 and the reason api.EndedUnknown, see Unfinished. Where there is no
 // journal there are no commands. What cannot be read of a journal is left out.
-func Read(dir string, last int) ([]api.LogEntry, error) {
-	h, err := load(dir, last)
+func Read(dir string, last, resets int) ([]api.LogEntry, error) {
+	h, err := load(dir, last, resets)
 	return h.Entries, err
 }
 
+// All has Read return commands whenever they ran.
+const All = -1
+
 // load is Read that also tells what it left out.
-func load(dir string, last int) (history, error) {
+func load(dir string, last, resets int) (history, error) {
 	files, err := snapshot(dir)
 	defer closeAll(files)
 	if err != nil {
@@ -38,7 +41,11 @@ func load(dir string, last int) (history, error) {
 	h := history{Entries: []api.LogEntry{}}
 	index := newIndex()
 	for _, f := range files {
-		found, err := scan(f, index.add)
+		found, err := scan(f, func(h head, line span) {
+			if resets == All || h.resets == resets {
+				index.add(h, line)
+			}
+		})
 		if err != nil {
 			return history{}, sys.Explain("read history of "+filepath.Base(dir), err)
 		}
@@ -61,36 +68,36 @@ func load(dir string, last int) (history, error) {
 // index joins begins and ends without keeping what commands have printed.
 type index struct {
 	commands []command
-	open     map[int]int // sequence: the command that has begun and not ended
+	open     map[number]int // the command that has begun and not ended
 }
 
 // command is an entry to be: the line that says most about it.
 type command struct {
-	sequence int
-	line     span
+	number
+	line span
 }
 
-func newIndex() *index { return &index{open: map[int]int{}} }
+func newIndex() *index { return &index{open: map[number]int{}} }
 
 func (x *index) add(h head, line span) {
-	i, open := x.open[h.sequence]
+	i, open := x.open[h.number]
 	switch {
 	case h.event == eventAgain && open:
 		return
 	case h.event == eventEnd && open:
 		x.commands[i].line = line
-		delete(x.open, h.sequence)
+		delete(x.open, h.number)
 		return
 	case h.event != eventEnd:
-		x.open[h.sequence] = len(x.commands)
+		x.open[h.number] = len(x.commands)
 	}
 	// An end alone tells as much; its begin was dropped, or there was no room for it.
-	x.commands = append(x.commands, command{sequence: h.sequence, line: line})
+	x.commands = append(x.commands, command{number: h.number, line: line})
 }
 
 // newest returns the last n commands in order, all for 0.
 func (x *index) newest(n int) []command {
-	slices.SortStableFunc(x.commands, func(a, b command) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortStableFunc(x.commands, func(a, b command) int { return a.compare(b.number) })
 	if n > 0 && n < len(x.commands) {
 		return x.commands[len(x.commands)-n:]
 	}

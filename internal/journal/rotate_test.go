@@ -20,7 +20,7 @@ func TestRotation(t *testing.T) {
 	for i := 2; i <= 100; i++ {
 		begin(t, j, begun(i))
 		end(t, j, ended(i))
-		h, err := load(dir, 0)
+		h, err := load(dir, 0, All)
 		if err != nil || h.Skipped != 0 {
 			t.Fatalf("after %d: %d skipped, %v", i, h.Skipped, err)
 		}
@@ -35,7 +35,7 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	end(t, j, ended(1))
-	h, err := load(dir, 0)
+	h, err := load(dir, 0, All)
 	if err != nil || h.Entries[0].Sequence != 1 || Unfinished(h.Entries[0]) {
 		t.Fatalf("its end is not joined: %v, %v", h.Entries[0], err)
 	}
@@ -114,7 +114,7 @@ func TestReadersDuringRotation(t *testing.T) {
 		all.Go(func() { // ends with the last command
 			for before := int64(0); before < count; {
 				before = noted.Load()
-				h, err := load(dir, 0)
+				h, err := load(dir, 0, All)
 				if err != nil || h.Skipped != 0 {
 					t.Errorf("%d skipped, %v", h.Skipped, err)
 					return
@@ -164,7 +164,7 @@ func TestManyWritersOfOneProcess(t *testing.T) {
 		})
 	}
 	all.Wait()
-	h, err := load(dir, 0)
+	h, err := load(dir, 0, All)
 	if err != nil || h.Skipped != 0 || len(h.Entries) != 400 {
 		t.Fatalf("%d entries, %d skipped, %v", len(h.Entries), h.Skipped, err)
 	}
@@ -196,7 +196,7 @@ func TestHistoryHasALimit(t *testing.T) {
 	if total > 64<<20 || total < 32<<20 {
 		t.Errorf("it has %d bytes", total)
 	}
-	if entries, err := Read(dir, 3); err != nil || len(entries) != 3 {
+	if entries, err := Read(dir, 3, All); err != nil || len(entries) != 3 {
 		t.Fatalf("%d entries, %v", len(entries), err)
 	}
 }

@@ -102,7 +102,8 @@ func Cgroups(ids map[string]bool) []string {
 	}
 	var found []string
 	eachCgroup(func(path string) {
-		if ids[filepath.Base(path)] {
+		id, _, _ := strings.Cut(filepath.Base(path), "-") // a second sandbox has a number behind it
+		if ids[id] {
 			found = append(found, path)
 		}
 	})

@@ -166,13 +166,13 @@ func (r *remains) strays() []leftover {
 			continue
 		}
 		for _, e := range entries(base) {
-			id := e.Name()
-			if api.CheckID(id) != nil || !e.IsDir() || r.exists(id) || answers(filepath.Join(dirs.Run, id)) {
+			id := store.OwnerOf(e.Name())
+			if id == "" || !e.IsDir() || r.exists(id) || answers(filepath.Join(dirs.Run, id)) {
 				continue
 			}
 			found = append(found, leftover{
-				what: "directory " + filepath.Join(base, id) + ", whose workspace is gone",
-				free: func() error { return store.RemoveTree(base, id) },
+				what: "directory " + filepath.Join(base, e.Name()) + ", whose workspace is gone",
+				free: func() error { return store.RemoveTree(base, e.Name()) },
 			})
 		}
 	}

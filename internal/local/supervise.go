@@ -47,6 +47,9 @@ func Supervise(ctx context.Context, args []string) error {
 		return fmt.Errorf("supervise: descriptor %d: %w", clientFD, err)
 	}
 	sys.Umask(publicMask)
+	if err := sys.NoCoreFiles(); err != nil { // secrets are in its memory, and guests in that of its children
+		return errors.Join(err, supervisor.Refuse(client, err))
+	}
 	cfg, err := configure(ctx, args[0])
 	if err != nil {
 		return errors.Join(err, supervisor.Refuse(client, err))

@@ -348,7 +348,7 @@ func (p *planner) checkNotMade(at string, from int) error {
 const maxDepth = 256
 
 // checkEmptied refuses to put a file in the place of a directory, unless the patch takes
-// away all that is in it.
+// away all that is in it. Empty directories give way, as with git: no patch can tell them.
 func (p *planner) checkEmptied(dir string, depth int) error {
 	names, err := p.tree.List(dir)
 	if err != nil {
@@ -369,9 +369,6 @@ func (p *planner) checkEmptied(dir string, depth int) error {
 		if err := p.checkEmptied(at, depth+1); err != nil {
 			return err
 		}
-	}
-	if len(names) == 0 {
-		return fail(api.Exists, "", "%s: it is a directory", quoteName(dir))
 	}
 	return nil
 }

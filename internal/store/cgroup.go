@@ -53,11 +53,11 @@ func removeCgroup(ctx context.Context, path, id string) error {
 }
 
 // checkCgroup refuses what is not below a directory "pyro" of a hierarchy, wherever in
-// it, and there in one that is named by the workspace's id.
+// it, and there in one that is named after a sandbox of the workspace.
 func checkCgroup(path, id string) error {
 	parts := strings.Split(strings.TrimPrefix(path, cgroupRoot+"/"), "/")
 	i := slices.Index(parts, cgroupParent)
-	if !strings.HasPrefix(path, cgroupRoot+"/") || i < 0 || !slices.Contains(parts[i+1:], id) {
+	if !strings.HasPrefix(path, cgroupRoot+"/") || i < 0 || !slices.ContainsFunc(parts[i+1:], func(part string) bool { return OwnerOf(part) == id }) {
 		return fmt.Errorf("it is not of this workspace below a %s of %s and was left alone", cgroupParent, cgroupRoot)
 	}
 	return nil

@@ -28,10 +28,11 @@ type Dirs struct {
 	UIDs string
 }
 
-// The sockets of a running workspace, in its run directory.
+// The sockets of a workspace, in its run directory.
 const (
 	ControlSocket = "control.sock"
 	AgentSocket   = "agent.sock"
+	DiskSocket    = "disk.sock" // of a stopped one whose disk is looked at
 )
 
 // maxSocketPath leaves some room below the 107 bytes of sockaddr_un, see unix(7).

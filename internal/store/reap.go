@@ -45,13 +45,7 @@ func (w *Workspace) Reap(ctx context.Context) error {
 	errs = append(errs, err)
 	entries = append(entries, more...)
 
-	for _, kind := range reapOrder {
-		for _, r := range slices.Backward(entries) {
-			if r.Kind == kind {
-				errs = append(errs, w.free(ctx, r))
-			}
-		}
-	}
+	errs = append(errs, w.freeAll(ctx, entries)...)
 	fault.Hit("reap-freed")
 	if err := errors.Join(errs...); err != nil {
 		return &api.Error{Kind: api.Internal, Op: "free what is left of workspace", ID: w.id, Hint: cmp.Or(api.HintOf(err), "try again; what is named there still holds it"), Err: err}
@@ -63,10 +57,24 @@ func (w *Workspace) Reap(ctx context.Context) error {
 	return nil
 }
 
+// freeAll frees resources in the order in which they depend on each other.
+func (w *Workspace) freeAll(ctx context.Context, list []Resource) []error {
+	var errs []error
+	for _, kind := range reapOrder {
+		for _, r := range slices.Backward(list) {
+			if r.Kind == kind {
+				errs = append(errs, w.free(ctx, r))
+			}
+		}
+	}
+	return errs
+}
+
 // unlisted are resources whose place follows from the workspace's id, so that they
 // are found even if a power cut took a volatile ledger.
 func (w *Workspace) unlisted() ([]Resource, error) {
 	list, err := w.uids()
+	list = append(list, w.sandboxesBeside()...)
 	return append(list,
 		Resource{Kind: KindDir, Path: w.store.RunDir(w.id)},
 		Resource{Kind: KindDir, Path: w.store.SandboxDir(w.id)},
@@ -133,16 +141,18 @@ func (w *Workspace) freePath(path string) error {
 }
 
 // own parts a path into a directory that only we can change and the rest. It
-// refuses what is not the workspace's run or sandbox directory or something below
-// one of them or below the workspace itself; and there the files that make it one.
+// refuses what is not the workspace's run directory or one of its sandbox directories or
+// something below one of them or below the workspace itself; and there the files that make it one.
 func (w *Workspace) own(path string) (base, name string, err error) {
-	for _, dir := range []string{w.store.RunDir(w.id), w.store.SandboxDir(w.id)} {
-		if path == dir {
-			return filepath.Dir(dir), filepath.Base(dir), nil
-		}
-		if rel, ok := strings.CutPrefix(path, dir+"/"); ok {
-			return dir, rel, nil
-		}
+	run := w.store.RunDir(w.id)
+	if path == run {
+		return filepath.Dir(run), filepath.Base(run), nil
+	}
+	if rel, ok := strings.CutPrefix(path, run+"/"); ok {
+		return run, rel, nil
+	}
+	if base, name, ok := w.ownsSandbox(path); ok {
+		return base, name, nil
 	}
 	rel, ok := strings.CutPrefix(path, w.Path()+"/")
 	if !ok || slices.Contains([]string{lockName, recordName, ledgerName, bootName}, rel) {

@@ -21,13 +21,35 @@ func Overwrite(path string) error {
 		return nil
 	}
 	if err == nil {
-		var info fs.FileInfo
-		if info, err = f.Stat(); err == nil && info.Mode().IsRegular() {
-			_, err = f.Write(make([]byte, info.Size()))
-		}
-		err = errors.Join(err, f.Sync(), f.Close())
+		err = blank(f)
 	}
 	return errors.Join(err, os.Remove(path))
+}
+
+// blank writes zeros over a file and closes it.
+func blank(f *os.File) error {
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		_, err = f.Write(make([]byte, info.Size()))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Supersede puts the file fresh in the place of path and overwrites what was there. At any
+// moment one of the two is whole and has its name.
+func Supersede(path, fresh string) error {
+	old, err := os.OpenFile(path, os.O_WRONLY|sys.NoFollow, 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = os.Rename(fresh, path)
+	switch {
+	case old == nil:
+		return err
+	case err != nil:
+		return errors.Join(err, old.Close())
+	}
+	return blank(old)
 }
 
 // overwriteSecrets is best effort: what it cannot overwrite is removed with the rest.

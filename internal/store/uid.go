@@ -27,14 +27,19 @@ const (
 
 // AllocateUID reserves a user id that no other sandbox of this machine has, for root
 // only. It is in the ledger: Reap gives it back, after the last process is gone.
-func (w *Workspace) AllocateUID() (int, error) {
+func (w *Workspace) AllocateUID() (int, error) { return w.allocateUID(w.ledger.Acquire) }
+
+func (w *Workspace) allocateUID(acquire func(Resource) error) (int, error) {
 	if w.store.dirs.UIDs == "" {
 		return 0, &api.Error{Kind: api.Unsupported, Op: "allocate a user id", ID: w.id, Err: errors.New("only root can give a sandbox its own")}
 	}
+	// Two sandboxes of this workspace must not think that the same entry is theirs.
+	w.allocating.Lock()
+	defer w.allocating.Unlock()
 	start := rand.IntN(countUIDs)
 	for i := range countUIDs {
 		uid := firstUID + (start+i)%countUIDs
-		switch err := w.reserve(uid); {
+		switch err := w.reserve(uid, acquire); {
 		case err == nil:
 			return uid, nil
 		case !errors.Is(err, fs.ErrExist):
@@ -50,12 +55,12 @@ func (w *Workspace) AllocateUID() (int, error) {
 // reserve enters one user id for the workspace, or fails with fs.ErrExist. The entry
 // is a symbolic link to the workspace, because that is made exclusively and with
 // its contents in one call: an entry always says whose it is.
-func (w *Workspace) reserve(uid int) error {
+func (w *Workspace) reserve(uid int, acquire func(Resource) error) error {
 	path := filepath.Join(w.store.dirs.UIDs, strconv.Itoa(uid))
 	if _, err := os.Lstat(path); err == nil {
 		return fs.ErrExist
 	}
-	if err := w.ledger.Acquire(Resource{Kind: KindUID, Path: path}); err != nil {
+	if err := acquire(Resource{Kind: KindUID, Path: path}); err != nil {
 		return err
 	}
 	fault.Hit("uid-before")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/fault"
@@ -28,6 +29,8 @@ type Workspace struct {
 	ledger  *Ledger
 	survive durability
 	trash   string // where Remove has moved it; what has its id then is another
+
+	allocating sync.Mutex // one user id at a time
 }
 
 func (s *Store) held(id string, lock *sys.Lock, survive durability) *Workspace {

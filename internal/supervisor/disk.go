@@ -66,7 +66,7 @@ type marks struct {
 
 func (s *supervisor) marks() marks {
 	m := marks{begun: s.use.begun.Load(), active: s.use.active.Load()}
-	if box, ok := s.sandbox.(engine.DiskSnapshotter); ok {
+	if box, ok := s.box().Sandbox.(engine.DiskSnapshotter); ok {
 		m.stamp, _ = box.DiskStamp() // one that cannot be had is always another
 	}
 	return m
@@ -141,16 +141,14 @@ func (s *supervisor) keepImage(image, before *workspace.SavedDisk) error {
 
 // snapshotter finds the power to save the disk.
 func (s *supervisor) snapshotter() (engine.DiskSnapshotter, engine.DiskKeeper, error) {
-	box, ok := s.sandbox.(engine.DiskSnapshotter)
-	keeper, also := s.engine.(engine.DiskKeeper)
-	if !ok || !also {
-		return nil, nil, &api.Error{
-			Kind: api.Unsupported, Op: "save disk of workspace", ID: s.ID,
+	box, keeper, err := s.box().snapshotter()
+	if err != nil {
+		err = &api.Error{
+			Kind: api.Unsupported, Op: "save disk of workspace", ID: s.ID, Err: err,
 			Hint: "take out what you need, or give it up: `pyro workspace stop " + s.ID + " --discard`",
-			Err:  errors.New("engine " + s.engine.Info().Name + " cannot save a disk"),
 		}
 	}
-	return box, keeper, nil
+	return box, keeper, err
 }
 
 // saveTime bounds one image, and saveRetry is how long after a failure, as on a full
@@ -178,6 +176,9 @@ func (s *supervisor) saveOften(ctx context.Context) {
 		}
 		err := s.saveWithin(ctx)
 		if err != nil {
+			if !failed && ctx.Err() == nil {
+				s.event(api.EventSaveFailed, api.Event{Detail: new(err.Error())})
+			}
 			wait = min(saveRetry, s.SaveEvery)
 			s.complain(!failed && ctx.Err() == nil, err)
 		}
@@ -197,67 +198,4 @@ func (s *supervisor) saveWithin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTime)
 	defer cancel()
 	return s.saveDisk(ctx)
-}
-
-// bringBack starts a sandbox with the disk of an image, or with the seed. That this
-// engine wrote the image, and that it is as it was saved, is found out beside the
-// boot: no code of the guest runs before both are done.
-func (s *supervisor) bringBack(ctx context.Context, e engine.Engine, from *workspace.SavedDisk) error {
-	if from == nil {
-		return s.bringSeedBack(ctx, e)
-	}
-	path, back := s.held.Path(), s.record.WayBack(from)
-	keeper, ok := e.(engine.DiskKeeper)
-	if !ok {
-		return from.Foreign(e.Info().Name, back)
-	}
-	if err := from.Present(path, back); err != nil {
-		return err
-	}
-	verified := beside(func() error {
-		format, err := keeper.DiskFormat(ctx)
-		if err == nil {
-			err = from.Foreign(format, back)
-		}
-		if err == nil {
-			err = from.Verify(ctx, path, back)
-		}
-		return err
-	})
-	err := s.boot(ctx, e, from.Dir(path))
-	if unfit := <-verified; unfit != nil {
-		return unfit // which explains why the boot failed, if it did
-	}
-	return err
-}
-
-// bringSeedBack starts a sandbox that is as it was created.
-func (s *supervisor) bringSeedBack(ctx context.Context, e engine.Engine) error {
-	seed := s.record.Baseline
-	if seed == nil {
-		return s.boot(ctx, e, "")
-	}
-	path := s.held.Path()
-	verified := beside(func() error { return seed.Verify(ctx, path) })
-	err := s.boot(ctx, e, "")
-	if damaged := <-verified; damaged != nil {
-		return damaged
-	}
-	if err != nil {
-		return err
-	}
-	archive, err := workspace.BaselineArchive(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = archive.Close() }()
-	_, err = s.agent().PushTree(ctx, api.WorkspacePath, archive)
-	return err
-}
-
-// beside runs f in a goroutine, which ends with it.
-func beside(f func() error) <-chan error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	return done
 }

@@ -121,16 +121,16 @@ func head(t wire.FrameType, size uint32) string {
 
 // haunted is a supervisor in the middle of its life whose sandbox is hostile. It has
 // everything but sockets, so that it can live in a bubble whose clock the test turns.
-func haunted(t *testing.T, box *evilBox) *supervisor {
+func haunted(t *testing.T, evil *evilBox) *supervisor {
 	t.Helper()
 	s := aSupervisor(24 * time.Hour)
 	t.Cleanup(func() { s.expiry.Stop() })
-	s.Store, s.engine, s.sandbox, s.begun = enginetest.NewStore(t), evilEngine{box}, box, make(map[int]bool)
+	s.Store, s.begun = enginetest.NewStore(t), make(map[number]bool)
 	var err error
 	if s.held, err = s.Store.Create(testID); err != nil {
 		t.Fatal(err)
 	}
-	if s.journal, err = journal.Open(s.held.Path()); err != nil {
+	if s.journal, err = journal.Open(s.held.Path(), 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -138,7 +138,8 @@ func haunted(t *testing.T, box *evilBox) *supervisor {
 		_ = s.journal.Close()
 		_ = s.held.Unlock()
 	})
-	s.record = workspace.NewRecord(testID, aWorkspace(), s.engine.Info(), time.Now())
+	s.boxes.current.Store(&box{Sandbox: evil, engine: evilEngine{evil}, part: s.held.Part(0)})
+	s.record = workspace.NewRecord(testID, aWorkspace(), s.box().engine.Info(), time.Now())
 	s.record.State = api.StateStarted
 	return s
 }
@@ -267,7 +268,7 @@ func seedOver(t *testing.T, s *supervisor) ([]byte, *api.ErrorReply) {
 			}
 		}
 	}()
-	err := s.seed(t.Context(), seeded(), bufio.NewReader(theirs))
+	err := s.seed(t.Context(), aSeededWorkspace(), bufio.NewReader(theirs))
 	_, _ = ours.Close(), theirs.Close()
 	if err == nil {
 		return nil, nil
@@ -282,7 +283,7 @@ func seedOver(t *testing.T, s *supervisor) ([]byte, *api.ErrorReply) {
 // helloOver asks who answers, as engines do.
 func helloOver(t *testing.T, s *supervisor) ([]byte, *api.ErrorReply) {
 	t.Helper()
-	client := wire.Client{Dial: s.sandbox.Dial}
+	client := wire.Client{Dial: s.box().Dial}
 	if _, err := client.Hello(t.Context()); err != nil {
 		refused := api.ReplyTo(err)
 		return []byte(refused.Error), &refused

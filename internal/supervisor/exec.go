@@ -74,7 +74,7 @@ func (s *supervisor) addSecrets(run *run, asked map[string]string) error {
 		maps.Copy(all, env)
 		run.request.Env = all
 	}
-	run.shown = s.redact(run.shown)
+	run.shown, run.cwd = s.redact(run.shown), s.redact(run.cwd)
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (s *supervisor) exec(ctx context.Context, run run, out sink) (*api.Workspac
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.dial(ctx, run)
+	conn, err := e.dial(ctx, run)
 	if err != nil {
 		return nil, e.lost(err)
 	}
@@ -165,12 +165,12 @@ func abandon(conn net.Conn) {
 }
 
 // dial sends the request to the agent.
-func (s *supervisor) dial(ctx context.Context, run run) (net.Conn, error) {
+func (e *entry) dial(ctx context.Context, run run) (net.Conn, error) {
 	line, err := json.Marshal(run.request)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.sandbox.Dial(ctx)
+	conn, err := e.box.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -231,11 +231,14 @@ func (e *entry) refusal(frame wire.Frame) error {
 	if errors.Is(said, api.Unsupported) { // an older agent, perhaps
 		kind = api.Unsupported
 	}
-	return e.refused(&api.Error{Kind: kind, Op: "exec", ID: e.s.ID, Err: errors.New(said.Error())})
+	return e.refused(&api.Error{Kind: kind, Op: "exec", ID: e.s.ID, Err: errors.New(e.s.redact(said.Error()))})
 }
 
 // lost says that the agent or the whole sandbox does not answer any more.
 func (s *supervisor) lost(err error) error {
+	if errors.Is(err, errReset) {
+		return api.About("exec", s.ID, err)
+	}
 	if s.wasStopped() {
 		return s.tooLate("exec")
 	}

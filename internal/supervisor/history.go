@@ -21,8 +21,14 @@ type entry struct {
 	s    *supervisor
 	kept *capture
 	log  api.LogEntry
+	box  *box   // where it runs
 	done func() // the workspace is not in use by it any more
 }
+
+// number tells commands apart: after each reset sequences begin at 1.
+type number struct{ resets, sequence int }
+
+func numberOf(e *api.LogEntry) number { return number{e.ResetCount, e.Sequence} }
 
 // begin gives a command its number, unless it comes too late.
 func (s *supervisor) begin(run run) (*entry, error) {
@@ -36,9 +42,10 @@ func (s *supervisor) begin(run run) (*entry, error) {
 			LastCommand: api.LastCommand{
 				Sequence: r.Began(s.Now()), Command: run.shown, Cwd: run.cwd, ExecutionMode: r.Mode(),
 			},
-			RecordedAt: api.At(s.Now()),
+			RecordedAt: api.At(s.Now()), ResetCount: r.ResetCount,
 		}
-		s.begun[e.log.Sequence] = true
+		e.box = s.box() // a reset replaces it while it has the record
+		s.begun[numberOf(&e.log)] = true
 	})
 	if s.journal != nil {
 		_ = s.journal.Begin(e.log) // on a full disk the command runs all the same
@@ -54,6 +61,9 @@ func (s *supervisor) begin(run run) (*entry, error) {
 func (e *entry) ended(frame wire.Frame) (*api.WorkspaceExec, error) {
 	if err := e.s.sure("exec"); err != nil {
 		return nil, e.lost(io.EOF)
+	}
+	if e.box.replaced.Load() {
+		return nil, e.lost(errReset)
 	}
 	exit, err := frame.Exit()
 	if err != nil {
@@ -72,7 +82,10 @@ func (e *entry) ended(frame wire.Frame) (*api.WorkspaceExec, error) {
 // workspace, and returns err as the client is to see it.
 func (e *entry) lost(err error) error {
 	reason := api.EndedUnknown
-	if e.s.wasStopped() {
+	switch {
+	case e.box.replaced.Load():
+		reason, err = api.EndedByReset, errReset
+	case e.s.wasStopped():
 		reason = api.EndedByStop
 	}
 	e.log.ExitCode, e.log.Reason = -1, &reason
@@ -92,8 +105,13 @@ func (e *entry) refused(err error) error {
 // close writes the entry into the history and the record.
 func (e *entry) close() {
 	defer e.done()
-	e.s.note(func(r *workspace.Record) { r.Ran(e.log.LastCommand, e.s.Now()) })
-	defer e.s.note(func(*workspace.Record) { delete(e.s.begun, e.log.Sequence) }) // when its end can be read
+	e.s.note(func(r *workspace.Record) {
+		if r.ResetCount == e.log.ResetCount {
+			r.Ran(e.log.LastCommand, e.s.Now())
+		}
+	})
+	e.s.eventExec(&e.log)
+	defer e.s.note(func(*workspace.Record) { delete(e.s.begun, numberOf(&e.log)) }) // when its end can be read
 	if e.s.journal == nil {
 		return
 	}
@@ -104,17 +122,17 @@ func (e *entry) close() {
 }
 
 // tellRunning marks the commands whose end is unknown only because it has not come.
-func tellRunning(entries []api.LogEntry, begun map[int]bool) {
+func tellRunning(entries []api.LogEntry, begun map[number]bool) {
 	running := api.EndedRunning
 	for i := range entries {
-		if journal.Unfinished(entries[i]) && begun[entries[i].Sequence] {
+		if journal.Unfinished(entries[i]) && begun[numberOf(&entries[i])] {
 			entries[i].Reason = &running
 		}
 	}
 }
 
 // unended are the commands that run now.
-func (s *supervisor) unended() map[int]bool {
+func (s *supervisor) unended() map[number]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.begun)

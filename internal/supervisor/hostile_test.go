@@ -29,7 +29,7 @@ func TestHostileAgent(t *testing.T) {
 		{"01 endless line", endlessAnswers},
 		{"02 garbage", garbage},
 		{"03 depth", depth},
-		{"04 numbers", numbers},
+		{"04 numbers", oddNumbers},
 		{"05 repeated and folded keys", keys},
 		{"06 slow, silent, half closed", stalls},
 		{"07 endless exec output", endlessOutput},
@@ -137,7 +137,7 @@ func depth(t *testing.T) {
 	})
 }
 
-func numbers(t *testing.T) {
+func oddNumbers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"huge exponent":     frame(wire.FrameExit, `{"exit_code":1e999999999}`),
 		"above 64 bits":     frame(wire.FrameExit, `{"exit_code":9223372036854775808}`),
@@ -229,7 +229,7 @@ func wantThree(t *testing.T, answer []byte, refused *api.ErrorReply) {
 // wantHistory wants one command, whose end nobody believes to be a success.
 func wantHistory(t *testing.T, s *supervisor, reason string) {
 	t.Helper()
-	entries, err := journal.Read(s.held.Path(), 0)
+	entries, err := journal.Read(s.held.Path(), 0, journal.All)
 	if err != nil || len(entries) != 1 || entries[0].ExitCode != -1 || entries[0].Reason == nil || *entries[0].Reason != reason {
 		t.Errorf("%+v, %v", entries, err)
 	}

@@ -58,6 +58,7 @@ func (s *supervisor) live(ctx context.Context, launch workspace.Launch, server *
 	stop()
 	s.outcome = s.conclude(context.WithoutCancel(ctx))
 	close(s.gone)
+	s.awaitFollowers(ctx)
 	server.close()
 	return errors.Join(err, s.outcome, <-serving)
 }
@@ -129,11 +130,15 @@ func (s *supervisor) expire() {
 	}
 }
 
-// awaitSandbox ends when the sandbox has ended.
+// awaitSandbox ends when the sandbox has ended that users mean.
 func (s *supervisor) awaitSandbox(ctx context.Context) {
-	exit, err := s.sandbox.Wait(context.WithoutCancel(ctx))
-	if err != nil {
-		return
+	var exit engine.Exit
+	for b := (*box)(nil); b != s.box(); { // until that has ended which has no successor
+		var err error
+		b = s.box()
+		if exit, err = b.Wait(context.WithoutCancel(ctx)); err != nil {
+			return
+		}
 	}
 	reason := exit.Reason
 	if reason == "" {
@@ -218,19 +223,23 @@ func (s *supervisor) conclude(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
 	defer cancel()
 	defer s.endServices()
-	if err := s.endSandbox(ctx); err != nil {
+	if err := s.endSandboxes(ctx); err != nil {
 		return err
 	}
 	fault.Hit("sandbox-stopped")
 	if !s.why.remove {
 		s.drain(ctx)
 	}
-	s.saving.Lock() // a save under way fails, and removes what it wrote while it may
+	if settled, err := s.states.take(ctx); err == nil { // the same for snapshots and resets, as for saves:
+		defer settled()
+	}
+	s.saving.Lock() // one under way fails, and removes what it wrote while it may
 	defer s.saving.Unlock()
 	defer s.close()
 	if s.journal != nil {
 		_ = s.journal.Close()
 	}
+	s.endEvents()
 	if s.why.remove {
 		if s.kind == workspace.KindWorkspace {
 			_ = workspace.Bury(s.held, s.why.reason, s.Now())
@@ -252,13 +261,8 @@ func (s *supervisor) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	for s.use.active.Load() > 0 && ctx.Err() == nil {
-		sys.Sleep(ctx, time.Millisecond)
+		sys.Sleep(ctx, drainPause)
 	}
 }
 
-// endSandbox ends the sandbox at once: its disk is saved, or nobody wants it.
-func (s *supervisor) endSandbox(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	cancel()
-	return s.sandbox.Stop(ctx)
-}
+const drainPause = time.Millisecond

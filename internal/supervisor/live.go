@@ -32,16 +32,20 @@ func (s *supervisor) routeLive(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /v1/secrets/{name}", s.serveUnsetSecret)
 }
 
-// answer answers a request that is done, or says why it is not. What a guest says in an
-// error is no place for secrets either.
+// answer answers a request that is done, or says why it is not.
 func (s *supervisor) answer(w http.ResponseWriter, op string, v any, err error) {
 	if err == nil {
 		reply(w, v)
 		return
 	}
-	answer := api.ReplyTo(api.About(op, s.ID, err))
-	answer.Error = s.redact(answer.Error)
-	write(w, status(api.KindOf(err)), answer)
+	write(w, status(api.KindOf(err)), s.excuse(api.About(op, s.ID, err)))
+}
+
+// excuse is an error for a client. What a guest says in one is no place for secrets either.
+func (s *supervisor) excuse(err error) api.ErrorReply {
+	reply := api.ReplyTo(err)
+	reply.Error = s.redact(reply.Error)
+	return reply
 }
 
 // touch notes that somebody did something in the workspace.
@@ -51,6 +55,10 @@ func (s *supervisor) touch() {
 
 // maxGuestText bounds what of a guest's text is passed on or kept, in bytes.
 const maxGuestText = wire.MaxErrorText
+
+// said is a text of the guest's as it is passed on. Secrets go before it is cut, or what
+// is left of one would not be known.
+func (s *supervisor) said(text string) string { return clip(s.redact(text)) }
 
 func clip(text string) string {
 	clipped, _ := journal.Clip(text, maxGuestText)

@@ -105,11 +105,13 @@ func (s *supervisor) serveUpdate(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	s.event(api.EventUpdated, api.Event{})
 	s.setExpiry()
 	reply(w, s.view())
 }
 
-// serveLogs answers with the last commands, or with all of them.
+// serveLogs answers with the last commands, or with all of them; those of before the last
+// reset where all is asked for.
 func (s *supervisor) serveLogs(w http.ResponseWriter, r *http.Request) {
 	last := 0
 	if text := r.URL.Query().Get("last"); text != "" {
@@ -120,7 +122,8 @@ func (s *supervisor) serveLogs(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	begun := s.unended() // before the reading, in which they may end
-	entries, err := journal.Read(s.held.Path(), last)
+	all := r.URL.Query().Get("all") == "true"
+	entries, err := journal.Read(s.held.Path(), last, workspace.Since(s.recorded().ResetCount, all))
 	if err != nil {
 		fail(w, &api.Error{Kind: api.Internal, Op: "read logs", ID: s.ID, Err: err})
 		return

@@ -82,7 +82,7 @@ func TestLogs(t *testing.T) {
 		t.Errorf("the last x: %+v", f)
 	}
 	r.stop(t)
-	stopped, err := workspace.ReadLogs(t.Context(), b.store, testID, 0)
+	stopped, err := workspace.ReadLogs(t.Context(), b.store, testID, 0, false)
 	if err != nil || stopped.Count != 2 {
 		t.Errorf("of the stopped one: %+v, %v", stopped, err)
 	}
@@ -121,7 +121,7 @@ func TestLogsKnowWhatAStopEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.stop(t)
-	logs, err := workspace.ReadLogs(t.Context(), b.store, testID, 0)
+	logs, err := workspace.ReadLogs(t.Context(), b.store, testID, 0, false)
 	if err != nil || logs.Count != 1 {
 		t.Fatalf("%+v, %v", logs, err)
 	}

@@ -19,8 +19,9 @@ const (
 	// to be accepted.
 	maxPublished = 1000
 
-	// dialTime is how long the guest may take to accept a connection.
-	dialTime = 5 * time.Second
+	// dialTime is how long the guest may take to accept a connection: longer than its
+	// agent waits, and long enough for a thousand that come at once.
+	dialTime = 20 * time.Second
 
 	publishHost = "127.0.0.1"
 )
@@ -34,15 +35,21 @@ type published struct {
 	ctx       context.Context // of everything that passes through
 	cancel    context.CancelFunc
 	passing   sync.WaitGroup
+	of        *box // where the service runs; nil: nowhere yet
 }
 
-// publish takes the ports of this machine that a service is to be reached at. They are
-// given back by close, and what passes through them ends with ctx.
-func publish(ctx context.Context, asked []api.PublishRequest) (*published, error) {
+// publish takes the ports of this machine that a service is to be reached at: where any
+// free one will do, that of before if nobody else has it now. They are given back by
+// close, and what passes through them ends with ctx.
+func publish(ctx context.Context, asked []api.PublishRequest, before []api.PublishedPort) (*published, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &published{ports: []api.PublishedPort{}, room: make(chan struct{}, maxPublished), ctx: ctx, cancel: cancel}
-	for _, a := range asked {
-		l, err := net.Listen("tcp4", net.JoinHostPort(publishHost, strconv.Itoa(a.HostPort)))
+	for i, a := range asked {
+		last := 0
+		if i < len(before) {
+			last = before[i].HostPort
+		}
+		l, err := listenHost(a.HostPort, last)
 		if err != nil {
 			p.close()
 			return nil, publishError(a, err)
@@ -52,6 +59,17 @@ func publish(ctx context.Context, asked []api.PublishRequest) (*published, error
 		p.ports = append(p.ports, api.PublishedPort{Host: publishHost, HostPort: port, GuestPort: a.GuestPort, Protocol: "tcp"})
 	}
 	return p, nil
+}
+
+// listenHost takes a port of this machine. Where that is 0 it is any free one: last, if it
+// is free.
+func listenHost(port, last int) (net.Listener, error) {
+	if port == 0 && last != 0 {
+		if l, err := net.Listen("tcp4", net.JoinHostPort(publishHost, strconv.Itoa(last))); err == nil {
+			return l, nil
+		}
+	}
+	return net.Listen("tcp4", net.JoinHostPort(publishHost, strconv.Itoa(port)))
 }
 
 func publishError(a api.PublishRequest, err error) error {
@@ -124,6 +142,6 @@ func (p *published) close() {
 }
 
 // dialGuest makes a connection to a port of the guest itself.
-func (s *supervisor) dialGuest(ctx context.Context, port int) (wire.HalfCloser, error) {
-	return s.agent().DialTunnel(ctx, net.JoinHostPort(publishHost, strconv.Itoa(port)))
+func (b *box) dialGuest(ctx context.Context, port int) (wire.HalfCloser, error) {
+	return b.agent().DialTunnel(ctx, net.JoinHostPort(publishHost, strconv.Itoa(port)))
 }

@@ -28,6 +28,36 @@ func (s *supervisor) note(change func(*workspace.Record)) {
 	s.dirty = true
 }
 
+// noteOf is note of what was found out about a sandbox. Nothing is changed where another
+// has taken its place since.
+func (s *supervisor) noteOf(b *box, change func(*workspace.Record)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.box() == b {
+		change(&s.record)
+		s.dirty = true
+	}
+}
+
+// change changes the record on disk, and only then for everybody: both or neither. What
+// pointers and slices in it lead to must not be changed.
+func (s *supervisor) change(change func(*workspace.Record) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return s.tooLate("workspace")
+	}
+	next := s.record
+	if err := change(&next); err != nil {
+		return err
+	}
+	if err := workspace.Write(s.held, next); err != nil {
+		return err
+	}
+	s.record, s.dirty = next, false
+	return nil
+}
+
 // save writes what was noted. After a failure, as on a full disk, the next call
 // tries again.
 func (s *supervisor) save() error {

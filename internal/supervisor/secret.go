@@ -23,16 +23,12 @@ type secrets struct {
 
 	mu     sync.Mutex
 	values map[string]string
-	once   []string // values that there were: something may still print them
-	set    *redact.Set
+
+	hidden redact.Memory // taken out of everything that is said or kept
 }
 
-// known is what is taken out of everything that is said or kept.
-func (s *secrets) known() *redact.Set {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.set
-}
+// known is what is hidden now; nil: there never was a secret.
+func (s *secrets) known() *redact.Set { return s.hidden.Set() }
 
 func (s *secrets) all() map[string]string {
 	s.mu.Lock()
@@ -44,20 +40,8 @@ func (s *secrets) all() map[string]string {
 func (s *secrets) use(values map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, old := range s.values {
-		if values[name] != old && !slices.Contains(s.once, old) {
-			s.once = append(s.once, old)
-		}
-	}
 	s.values = maps.Clone(values)
-	if len(s.values) == 0 && len(s.once) == 0 {
-		return
-	}
-	hide := slices.Concat(slices.Collect(maps.Values(values)), s.once)
-	for _, value := range hide { // without the line end of a file, too
-		hide = append(hide, strings.TrimRight(value, "\r\n"))
-	}
-	s.set = redact.New(hide...)
+	s.hidden.Use(slices.Collect(maps.Values(values)))
 }
 
 // keepSecrets writes the secrets of a new workspace and hides them from now on. The
@@ -67,16 +51,15 @@ func (s *supervisor) keepSecrets(asked []api.SecretValue) error {
 		return nil
 	}
 	values := make(map[string]string, len(asked))
-	var listed []api.Secret
+	var names []api.Secret
 	for _, secret := range asked {
 		if err := workspace.WriteSecret(s.held.Path(), secret.Name, string(secret.Value)); err != nil {
 			return err
 		}
 		values[secret.Name] = string(secret.Value)
-		listed = append(listed, api.Secret{Name: secret.Name, SourceKind: secret.SourceKind})
+		names = listed(names, secret.Name, &secret)
 	}
-	slices.SortFunc(listed, func(a, b api.Secret) int { return strings.Compare(a.Name, b.Name) })
-	s.note(func(r *workspace.Record) { r.Secrets = listed })
+	s.note(func(r *workspace.Record) { r.Secrets = names })
 	s.secrets.use(values)
 	return nil
 }
@@ -100,6 +83,11 @@ func (s *supervisor) loadSecrets() error {
 
 // installSecrets puts the secrets into the guest, in place of those that are there.
 func (s *supervisor) installSecrets(ctx context.Context, values map[string]string) error {
+	return s.putSecrets(ctx, s.box(), values)
+}
+
+// putSecrets is installSecrets in one sandbox of several.
+func (s *supervisor) putSecrets(ctx context.Context, b *box, values map[string]string) error {
 	if len(values) == 0 && s.secrets.known() == nil {
 		return nil // there never were any
 	}
@@ -107,7 +95,7 @@ func (s *supervisor) installSecrets(ctx context.Context, values map[string]strin
 	if err != nil {
 		return err
 	}
-	_, err = s.agent().InstallSecrets(ctx, bytes.NewReader(archive), int64(len(archive)))
+	_, err = b.agent().InstallSecrets(ctx, bytes.NewReader(archive), int64(len(archive)))
 	return err
 }
 
@@ -175,45 +163,25 @@ func (s *supervisor) serveSetSecret(w http.ResponseWriter, r *http.Request) {
 	secret := api.SecretValue{Name: r.PathValue("name"), Value: req.Value, SourceKind: req.SourceKind}
 	err := api.CheckSecrets([]api.SecretValue{secret})
 	if err == nil {
-		err = s.changeSecrets(r.Context(), "set secret", func(values map[string]string, r *workspace.Record) error {
-			values[secret.Name] = string(secret.Value)
-			r.Secrets = slices.DeleteFunc(slices.Clone(r.Secrets), func(old api.Secret) bool { return old.Name == secret.Name })
-			r.Secrets = append(r.Secrets, api.Secret{Name: secret.Name, SourceKind: secret.SourceKind})
-			slices.SortFunc(r.Secrets, func(a, b api.Secret) int { return strings.Compare(a.Name, b.Name) })
-			if len(r.Secrets) > api.MaxSecrets {
-				return &api.Error{Kind: api.Conflict, Hint: "unset one that is not needed any more", Err: fmt.Errorf("there are %d secrets, as many as there may be", api.MaxSecrets)}
-			}
-			return workspace.WriteSecret(s.held.Path(), secret.Name, string(secret.Value))
-		})
+		err = s.changeSecrets(r.Context(), "set secret", secret.Name, &secret)
 	}
 	now := s.recorded()
 	s.answer(w, "set secret", now.SecretList(), err)
 }
 
 func (s *supervisor) serveUnsetSecret(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	err := s.changeSecrets(r.Context(), "unset secret", func(values map[string]string, r *workspace.Record) error {
-		if _, ok := values[name]; !ok {
-			return &api.Error{Kind: api.NotFound, Hint: "`pyro workspace secret list " + s.ID + "` shows those there are", Err: fmt.Errorf("secret %q does not exist", name)}
-		}
-		delete(values, name)
-		r.Secrets = slices.DeleteFunc(slices.Clone(r.Secrets), func(old api.Secret) bool { return old.Name == name })
-		return nil
-	})
-	if err == nil {
-		err = workspace.RemoveSecret(s.held.Path(), name)
-	}
+	err := s.changeSecrets(r.Context(), "unset secret", r.PathValue("name"), nil)
 	now := s.recorded()
 	s.answer(w, "unset secret", now.SecretList(), err)
 }
 
-// changeSecrets changes the secrets on disk, in the record and in the guest; where one of
-// them fails the old ones stay.
-func (s *supervisor) changeSecrets(ctx context.Context, op string, change func(map[string]string, *workspace.Record) error) error {
-	if !isolates(s.engine) {
+// changeSecrets sets the secret of a name, or takes it away where fresh is nil: in the
+// guest, on disk and in the record. Where one of them fails the old one stays.
+func (s *supervisor) changeSecrets(ctx context.Context, op, name string, fresh *api.SecretValue) error {
+	if !isolates(s.box().engine) {
 		return &api.Error{
 			Kind: api.Unsupported, Hint: "use an engine that isolates",
-			Err: fmt.Errorf("engine %s cannot keep secrets from the rest of this machine", s.engine.Info().Name),
+			Err: fmt.Errorf("engine %s cannot keep secrets from the rest of this machine", s.box().engine.Info().Name),
 		}
 	}
 	done, err := s.enter(op)
@@ -224,19 +192,52 @@ func (s *supervisor) changeSecrets(ctx context.Context, op string, change func(m
 	s.touch()
 	s.secrets.changing.Lock()
 	defer s.secrets.changing.Unlock()
-	before, old := s.recorded(), s.secrets.all()
-	after, values := before, maps.Clone(old)
-	if values == nil {
-		values = make(map[string]string)
-	}
-	if err := change(values, &after); err != nil {
+	old := s.secrets.all()
+	values := make(map[string]string, len(old)+1)
+	maps.Copy(values, old)
+	if err := applySecret(values, s.ID, name, fresh); err != nil {
 		return err
 	}
 	s.secrets.use(values) // hidden before the guest can print it
-	if err := s.installSecrets(ctx, values); err != nil {
+	err = s.installSecrets(ctx, values)
+	if err == nil && fresh != nil {
+		err = workspace.WriteSecret(s.held.Path(), name, string(fresh.Value))
+	}
+	if err != nil {
 		s.secrets.use(old)
+		_ = s.installSecrets(context.WithoutCancel(ctx), old) // or nothing of the guest works any more
 		return err
 	}
-	s.note(func(r *workspace.Record) { r.Secrets = after.Secrets })
-	return s.save()
+	s.note(func(r *workspace.Record) { r.Secrets = listed(r.Secrets, name, fresh) })
+	s.eventSecret(name, fresh != nil)
+	if err := s.save(); err != nil || fresh != nil {
+		return err
+	}
+	return workspace.RemoveSecret(s.held.Path(), name) // when nobody looks for it any more
+}
+
+// applySecret is changeSecrets in a map of values.
+func applySecret(values map[string]string, id, name string, fresh *api.SecretValue) error {
+	_, there := values[name]
+	switch {
+	case fresh == nil && !there:
+		return &api.Error{Kind: api.NotFound, Hint: "`pyro workspace secret list " + id + "` shows those there are", Err: fmt.Errorf("secret %q does not exist", name)}
+	case fresh == nil:
+		delete(values, name)
+	case !there && len(values) >= api.MaxSecrets:
+		return &api.Error{Kind: api.Conflict, Hint: "unset one that is not needed any more", Err: fmt.Errorf("there are %d secrets, as many as there may be", api.MaxSecrets)}
+	default:
+		values[name] = string(fresh.Value)
+	}
+	return nil
+}
+
+// listed is the names of secrets after a change.
+func listed(old []api.Secret, name string, fresh *api.SecretValue) []api.Secret {
+	list := slices.DeleteFunc(slices.Clone(old), func(s api.Secret) bool { return s.Name == name })
+	if fresh != nil {
+		list = append(list, api.Secret{Name: name, SourceKind: fresh.SourceKind})
+	}
+	slices.SortFunc(list, func(a, b api.Secret) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

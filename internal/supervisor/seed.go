@@ -47,6 +47,7 @@ func (s *supervisor) seed(ctx context.Context, launch workspace.Launch, in *bufi
 			r.Pushed(workspace.Push{Source: *r.Seed.SeedPath, Destination: r.Seed.Destination, At: launch.PackedAt})
 		}
 	})
+	s.scanSeed(ctx)
 	return nil
 }
 

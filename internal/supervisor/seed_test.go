@@ -38,8 +38,8 @@ func archiveOf(t *testing.T, files map[string]string) []byte {
 	return b.Bytes()
 }
 
-// seeded is a launch with a seed, and seed its frames.
-func seeded() workspace.Launch {
+// aSeededWorkspace is a launch with a seed, and seed its frames.
+func aSeededWorkspace() workspace.Launch {
 	launch := aWorkspace()
 	path := "/host/project"
 	launch.Request.Seed = &api.Seed{Mode: api.SeedDirectory, SeedPath: &path, Destination: api.WorkspacePath}
@@ -80,7 +80,7 @@ func (b *bench) launchSeed(t *testing.T, launch workspace.Launch, seed []piece, 
 func TestSeedIsThereAndKept(t *testing.T) {
 	b := newBench(t)
 	archive := archiveOf(t, map[string]string{"a": "one", "b": "twotwo"})
-	r, launched := b.launchSeed(t, seeded(), piecesOf(archive), false)
+	r, launched := b.launchSeed(t, aSeededWorkspace(), piecesOf(archive), false)
 	if launched.Error != nil {
 		t.Fatalf("%+v", *launched.Error)
 	}
@@ -105,7 +105,7 @@ func TestSeedIsThereAndKept(t *testing.T) {
 // Without an image the seed comes back.
 func TestSeedComesBackAfterACrash(t *testing.T) {
 	b := newBench(t)
-	r, _ := b.launchSeed(t, seeded(), piecesOf(archiveOf(t, map[string]string{"a": "one"})), false)
+	r, _ := b.launchSeed(t, aSeededWorkspace(), piecesOf(archiveOf(t, map[string]string{"a": "one"})), false)
 	r.shell(t, "echo lost >new")
 	var ws api.Workspace
 	if f := r.call(t, "POST", "/v1/stop", api.StopRequest{Discard: true}, &ws); f != nil {
@@ -150,7 +150,7 @@ func TestFailedSeedLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			r, launched := b.launchSeed(t, seeded(), tt.seed, tt.hangUp)
+			r, launched := b.launchSeed(t, aSeededWorkspace(), tt.seed, tt.hangUp)
 			if tt.says != "" && (launched.Error == nil || !strings.Contains(launched.Error.Error, tt.says)) {
 				t.Errorf("%+v, want %q", launched.Error, tt.says)
 			}

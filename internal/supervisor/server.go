@@ -51,10 +51,13 @@ func (s *supervisor) listen() (*server, error) {
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       time.Minute,
 			MaxHeaderBytes:    1 << 16,
-			ErrorLog:          log.New(io.Discard, "", 0), // it would only repeat what clients did wrong
+			ErrorLog:          silence,
 		},
 	}, nil
 }
+
+// silence is the log of an HTTP server: it would only repeat what clients did wrong.
+var silence = log.New(io.Discard, "", 0)
 
 // listenUnix makes a socket that only its owner can use.
 func listenUnix(path string) (net.Listener, error) {
@@ -160,6 +163,11 @@ func (s *supervisor) routes() http.Handler {
 	mux.HandleFunc("PUT /v1/sync", s.serveSync)
 	mux.HandleFunc("POST /v1/sync/compare", s.serveCompare)
 	s.routeLive(mux)
+	s.routeTree(mux)
+	s.routeFiles(mux)
+	s.routeEvents(mux)
+	s.routeDiff(mux)
+	s.routeSnapshots(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
 	})
@@ -168,7 +176,7 @@ func (s *supervisor) routes() http.Handler {
 
 // hello is how this supervisor introduces itself.
 func (s *supervisor) hello() *api.Hello {
-	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets"}}
+	return &api.Hello{Version: s.Version, API: api.APIVersion, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets", "events", "summary", "files", "patch", "snapshots", "reset", "forks", "diff"}}
 }
 
 // dialBusy is a connection to the agent that counts as use of the workspace until it
@@ -178,7 +186,7 @@ func (s *supervisor) dialBusy(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.sandbox.Dial(ctx)
+	conn, err := s.box().Dial(ctx)
 	if err != nil {
 		done()
 		return nil, err

@@ -106,7 +106,7 @@ func TestHello(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets"}}
+	want := api.Hello{Version: "v9", API: 1, Capabilities: []string{"exec", "exec-frames", "delete", "stop", "update", "logs", "sync", "shells", "services", "secrets", "events", "summary", "files", "patch", "snapshots", "reset", "forks", "diff"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +24,13 @@ type services struct {
 	mu      sync.Mutex    // held while the agent is asked and what it says is noted
 	begun   chan struct{} // holds a token once there was one
 	ports   map[string]*published
-	started map[string]api.ServiceStartRequest
+	started map[string]launched
+}
+
+// launched is how a service was started, and the ports that it got.
+type launched struct {
+	request api.ServiceStartRequest
+	ports   []api.PublishedPort
 }
 
 // serveStartService answers when the service is ready, or has failed.
@@ -36,12 +40,13 @@ func (s *supervisor) serveStartService(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	service, err := s.startService(r.Context(), req)
+	service, err := s.startService(r.Context(), req, nil)
 	s.answer(w, "start service", service, err)
 }
 
-// startService takes the ports, starts the service, and lets connections in.
-func (s *supervisor) startService(ctx context.Context, req api.ServiceStartRequest) (*api.Service, error) {
+// startService takes the ports, if it can those that it had before where any will do,
+// starts the service, and lets connections in.
+func (s *supervisor) startService(ctx context.Context, req api.ServiceStartRequest, before []api.PublishedPort) (*api.Service, error) {
 	if err := req.Check(); err != nil {
 		return nil, err
 	}
@@ -55,7 +60,7 @@ func (s *supervisor) startService(ctx context.Context, req api.ServiceStartReque
 	if err != nil {
 		return nil, err
 	}
-	ports, err := publish(context.WithoutCancel(ctx), req.Publish)
+	ports, err := publish(context.WithoutCancel(ctx), req.Publish, before)
 	if err != nil {
 		return nil, err
 	}
@@ -63,33 +68,35 @@ func (s *supervisor) startService(ctx context.Context, req api.ServiceStartReque
 	case s.services.begun <- struct{}{}:
 	default:
 	}
-	before := s.recorded()
-	started, err := s.agent().StartService(ctx, request)
+	others, begun := s.recorded(), api.At(s.Now())
+	ports.of = s.box()
+	started, err := ports.of.agent().StartService(ctx, request)
 	if err != nil {
 		ports.close()
-		if ctx.Err() != nil && !before.Runs(req.ServiceName) { // nobody waits for it any more
+		if ctx.Err() != nil && !others.Runs(req.ServiceName) { // nobody waits for it any more
 			_, _ = s.agent().StopService(context.WithoutCancel(ctx), req.ServiceName)
 		}
 		return nil, err
 	}
-	s.remember(req)
+	s.serviceTimes.begin(req.ServiceName, begun)
+	s.remember(launched{req, ports.ports})
 	if started.State != string(api.ServiceRunning) {
 		ports.close()
-		return s.service(started, nil), s.noteServices(ctx)
+		return s.service(req.ServiceName, started, nil), s.noteServices(ctx)
 	}
-	ports.open(s.dialGuest)
+	ports.open(ports.of.dialGuest)
 	s.keepPorts(req.ServiceName, ports)
-	return s.service(started, ports.ports), s.noteServices(ctx)
+	return s.service(req.ServiceName, started, ports.ports), s.noteServices(ctx)
 }
 
 // remember keeps how a service was started, for a restart.
-func (s *supervisor) remember(req api.ServiceStartRequest) {
+func (s *supervisor) remember(l launched) {
 	s.services.mu.Lock()
 	defer s.services.mu.Unlock()
 	if s.services.started == nil {
-		s.services.started = make(map[string]api.ServiceStartRequest)
+		s.services.started = make(map[string]launched)
 	}
-	s.services.started[req.ServiceName] = req
+	s.services.started[l.request.ServiceName] = l
 }
 
 // keepPorts remembers the ports of a service under its name.
@@ -127,27 +134,27 @@ func (s *supervisor) serviceRequest(req api.ServiceStartRequest) (wire.StartServ
 	return out, nil
 }
 
-// agent asks the guest. What it says counts for nothing on the host.
-func (s *supervisor) agent() *wire.Client { return &wire.Client{Dial: s.sandbox.Dial} }
-
-// service is what the agent says of a service as its owner sees it.
-func (s *supervisor) service(r wire.ServiceReply, ports []api.PublishedPort) *api.Service {
+// service is what the agent says of a service as its owner sees it. Which one it is, and
+// when something became of it, is not the agent's to say.
+func (s *supervisor) service(name string, r wire.ServiceReply, ports []api.PublishedPort) *api.Service {
+	state := api.ServiceState(r.State)
+	seen := s.serviceTimes.see(name, api.At(s.Now()), r.ReadyAt != nil, r.EndedAt != nil && state != api.ServiceRunning)
 	out := &api.Service{
-		WorkspaceID: s.ID, ServiceName: r.ServiceName, State: api.ServiceState(r.State), Command: s.redact(clip(r.Command)),
-		Cwd: clip(r.Cwd), StartedAt: r.StartedAt, EndedAt: r.EndedAt, ExitCode: r.ExitCode, PID: r.PID,
-		ExecutionMode: s.recorded().Engine.Mode, ReadyAt: r.ReadyAt, StopReason: knownStop(r.StopReason),
-		Restart: cmp.Or(clip(r.Restart), api.RestartNo), RestartCount: r.RestartCount, PublishedPorts: ports,
+		WorkspaceID: s.ID, ServiceName: name, State: state, Command: s.said(r.Command),
+		Cwd: s.said(r.Cwd), StartedAt: seen.begun, EndedAt: seen.ended, ExitCode: r.ExitCode, PID: r.PID,
+		ExecutionMode: s.recorded().Engine.Mode, ReadyAt: seen.ready, StopReason: knownStop(r.StopReason),
+		Restart: cmp.Or(s.said(r.Restart), api.RestartNo), RestartCount: r.RestartCount, PublishedPorts: ports,
 	}
 	if ports == nil {
 		out.PublishedPorts = []api.PublishedPort{}
 	}
 	if r.Failure != "" {
-		out.Error = new(s.redact(clip(r.Failure)))
+		out.Error = new(s.said(r.Failure))
 	}
 	if p := r.Readiness; p != nil {
 		out.Readiness = &api.Readiness{
-			Type: clip(string(p.Type)), Path: clip(string(p.Path)), Address: clip(string(p.Address)),
-			URL: clip(string(p.URL)), Command: s.redact(clip(string(p.Command))),
+			Type: s.said(string(p.Type)), Path: s.said(string(p.Path)), Address: s.said(string(p.Address)),
+			URL: s.said(string(p.URL)), Command: s.said(string(p.Command)),
 		}
 	}
 	return out
@@ -167,14 +174,15 @@ func knownStop(reason *string) *string {
 func (s *supervisor) refreshServices(ctx context.Context) error {
 	s.services.mu.Lock()
 	defer s.services.mu.Unlock()
-	list, err := s.agent().ListServices(ctx)
+	b := s.box()
+	list, err := b.agent().ListServices(ctx)
 	if err != nil {
 		return err
 	}
 	now := make([]api.Service, 0, len(list.Services))
 	running := make(map[string]bool)
 	for _, r := range list.Services {
-		if api.CheckServiceName(r.ServiceName) != nil {
+		if _, twice := running[r.ServiceName]; twice || api.CheckServiceName(r.ServiceName) != nil {
 			continue // no service of ours
 		}
 		running[r.ServiceName] = r.State == string(api.ServiceRunning)
@@ -182,7 +190,7 @@ func (s *supervisor) refreshServices(ctx context.Context) error {
 		if p := s.services.ports[r.ServiceName]; p != nil && running[r.ServiceName] {
 			ports = p.ports
 		}
-		now = append(now, *s.service(r, ports))
+		now = append(now, *s.service(r.ServiceName, r, ports))
 	}
 	for name, ports := range s.services.ports {
 		if !running[name] {
@@ -190,9 +198,11 @@ func (s *supervisor) refreshServices(ctx context.Context) error {
 			delete(s.services.ports, name)
 		}
 	}
-	maps.DeleteFunc(s.services.started, func(name string, _ api.ServiceStartRequest) bool { _, there := running[name]; return !there })
+	maps.DeleteFunc(s.services.started, func(name string, _ launched) bool { _, there := running[name]; return !there })
 	slices.SortFunc(now, func(a, b api.Service) int { return strings.Compare(a.ServiceName, b.ServiceName) })
-	s.note(func(r *workspace.Record) { r.Services = now })
+	before := now // of a sandbox that was replaced nobody is told
+	s.noteOf(b, func(r *workspace.Record) { before, r.Services = r.Services, now })
+	s.tellServices(before, now)
 	return nil
 }
 
@@ -224,18 +234,23 @@ func (s *supervisor) watchServices(ctx context.Context) {
 }
 
 // endServices gives back every port.
-func (s *supervisor) endServices() {
+func (s *supervisor) endServices() { s.endServicesOf(nil) }
+
+// endServicesOf gives back the ports of a sandbox's services; of nil: every port.
+func (s *supervisor) endServicesOf(b *box) {
 	s.services.mu.Lock()
 	defer s.services.mu.Unlock()
 	for name, ports := range s.services.ports {
-		ports.close()
-		delete(s.services.ports, name)
+		if b == nil || ports.of == b {
+			ports.close()
+			delete(s.services.ports, name)
+		}
 	}
 }
 
 func (s *supervisor) serveServices(w http.ResponseWriter, r *http.Request) {
 	if err := s.refreshServices(r.Context()); err != nil {
-		fail(w, api.About("list services", s.ID, err))
+		s.answer(w, "list services", nil, err)
 		return
 	}
 	now := s.recorded()
@@ -295,7 +310,7 @@ func (s *supervisor) stopService(r *http.Request) (*api.Service, error) {
 func (s *supervisor) serveRestartService(w http.ResponseWriter, r *http.Request) {
 	const op = "restart service"
 	s.services.mu.Lock()
-	req, ok := s.services.started[r.PathValue("name")]
+	old, ok := s.services.started[r.PathValue("name")]
 	s.services.mu.Unlock()
 	if !ok {
 		fail(w, api.About(op, s.ID, noService(s.ID, r.PathValue("name"))))
@@ -303,108 +318,7 @@ func (s *supervisor) serveRestartService(w http.ResponseWriter, r *http.Request)
 	}
 	stopped, err := s.stopService(r)
 	if err == nil {
-		stopped, err = s.startService(r.Context(), req)
+		stopped, err = s.startService(r.Context(), old.request, old.ports)
 	}
 	s.answer(w, op, stopped, err)
-}
-
-// tailLines reads the tail_lines of a query: absent is the default, 0 is all.
-func tailLines(r *http.Request) (*wire.LaxInt, error) {
-	text := r.URL.Query().Get("tail_lines")
-	n, err := strconv.Atoi(cmp.Or(text, strconv.Itoa(api.DefaultTailLines)))
-	switch {
-	case err != nil || n < 0:
-		return nil, &api.Error{Kind: api.Invalid, Err: fmt.Errorf("tail_lines %q is no number of lines", text)}
-	case n == 0:
-		return nil, nil
-	}
-	lines := wire.LaxInt(n)
-	return &lines, nil
-}
-
-func (s *supervisor) serveServiceLogs(w http.ResponseWriter, r *http.Request) {
-	logs, err := s.serviceLogs(r)
-	s.answer(w, "logs of service", logs, err)
-}
-
-func (s *supervisor) serviceLogs(r *http.Request) (*api.ServiceLogs, error) {
-	lines, err := tailLines(r)
-	if err != nil {
-		return nil, err
-	}
-	service, err := s.known(r)
-	if err != nil {
-		return nil, err
-	}
-	logs, err := s.agent().LogsService(r.Context(), service.ServiceName, lines)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.ServiceLogs{Service: *service, Stdout: s.redact(logs.Stdout), Stderr: s.redact(logs.Stderr), Truncated: logs.Truncated}
-	if lines != nil {
-		out.TailLines = new(int(*lines))
-	}
-	return out, nil
-}
-
-// serveFollowService streams what a service prints until it has ended or the client
-// goes away.
-func (s *supervisor) serveFollowService(w http.ResponseWriter, r *http.Request) {
-	const op = "follow service"
-	lines, err := tailLines(r)
-	var service *api.Service
-	if err == nil {
-		service, err = s.known(r)
-	}
-	if err != nil {
-		fail(w, api.About(op, s.ID, err))
-		return
-	}
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}()
-	s.follow(ctx, conn, service, lines)
-}
-
-func (s *supervisor) follow(ctx context.Context, conn net.Conn, service *api.Service, lines *wire.LaxInt) {
-	stream, err := s.agent().FollowService(ctx, service.ServiceName, lines)
-	if err != nil {
-		sendFailure(conn, err)
-		return
-	}
-	defer func() { _ = stream.Close() }()
-	out := s.hide(frames{conn})
-	for {
-		frame, err := stream.ReadFrame()
-		switch {
-		case err != nil:
-			sendFailure(conn, s.lost(err))
-			return
-		case frame.Type == wire.FrameStdout, frame.Type == wire.FrameStderr:
-			if out.output(frame.Type, frame.Payload) != nil {
-				return
-			}
-		case frame.Type == wire.FrameFail:
-			sendFailure(conn, frame.Failure())
-			return
-		default:
-			_ = out.flush()
-			now, err := s.agent().StatusService(ctx, service.ServiceName)
-			if err != nil {
-				sendFailure(conn, err)
-				return
-			}
-			send(conn, wire.FrameExit, s.service(now, nil))
-			return
-		}
-	}
 }

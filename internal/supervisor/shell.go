@@ -54,28 +54,32 @@ func (s *supervisor) openShell(ctx context.Context, req api.ShellOpenRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	id, begun := newShellID(), api.At(s.Now())
 	opened, err := s.agent().OpenShell(ctx, wire.OpenShellRequest{
-		ShellID: wire.LaxString(newShellID()), Cwd: wire.LaxString(cmp.Or(req.Cwd, api.WorkspacePath)),
+		ShellID: wire.LaxString(id), Cwd: wire.LaxString(cmp.Or(req.Cwd, api.WorkspacePath)),
 		Cols: wire.LaxInt(cmp.Or(req.Cols, api.DefaultCols)), Rows: wire.LaxInt(cmp.Or(req.Rows, api.DefaultRows)), Env: env,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.shellTimes.begin(id, begun)
 	if err := s.refreshShells(ctx); err != nil {
 		return nil, err
 	}
-	return s.shell(opened), s.save()
+	return s.shell(id, opened), s.save()
 }
 
-// shell is what the agent says of a shell as its owner sees it.
-func (s *supervisor) shell(r wire.ShellReply) *api.Shell {
+// shell is what the agent says of a shell as its owner sees it. Which one it is, and when
+// something became of it, is not the agent's to say.
+func (s *supervisor) shell(id string, r wire.ShellReply) *api.Shell {
 	state := api.ShellStopped
 	if r.State == wire.ShellRunning {
 		state = api.ShellRunning
 	}
+	seen := s.shellTimes.see(id, api.At(s.Now()), false, state == api.ShellStopped)
 	return &api.Shell{
-		WorkspaceID: s.ID, ShellID: clip(r.ShellID), Cwd: clip(r.Cwd), Cols: r.Cols, Rows: r.Rows, State: state,
-		StartedAt: r.StartedAt, EndedAt: r.EndedAt, ExitCode: r.ExitCode, ExecutionMode: s.recorded().Engine.Mode,
+		WorkspaceID: s.ID, ShellID: id, Cwd: s.said(r.Cwd), Cols: r.Cols, Rows: r.Rows, State: state,
+		StartedAt: seen.begun, EndedAt: seen.ended, ExitCode: r.ExitCode, ExecutionMode: s.recorded().Engine.Mode,
 	}
 }
 
@@ -83,15 +87,23 @@ func (s *supervisor) shell(r wire.ShellReply) *api.Shell {
 func (s *supervisor) refreshShells(ctx context.Context) error {
 	s.shells.Lock()
 	defer s.shells.Unlock()
-	list, err := s.agent().ListShells(ctx)
+	b := s.box()
+	list, err := b.agent().ListShells(ctx)
 	if err != nil {
 		return err
 	}
 	now := make([]api.Shell, 0, len(list.Shells))
+	there := make(map[string]bool, len(list.Shells))
 	for _, r := range list.Shells {
-		now = append(now, *s.shell(r))
+		if id := s.said(r.ShellID); !there[id] {
+			there[id] = true
+			now = append(now, *s.shell(id, r))
+		}
 	}
-	s.note(func(r *workspace.Record) { r.Shells = now })
+	s.shellTimes.keep(there)
+	before := now // of a sandbox that was replaced nobody is told
+	s.noteOf(b, func(r *workspace.Record) { before, r.Shells = r.Shells, now })
+	s.tellShells(before, now)
 	return nil
 }
 
@@ -110,7 +122,7 @@ func (s *supervisor) serveShell(w http.ResponseWriter, r *http.Request) {
 		err = &api.Error{Kind: api.NotFound, Hint: "`pyro workspace shell list " + s.ID + "` shows those there are", Err: fmt.Errorf("shell %q does not exist", r.PathValue("id"))}
 	}
 	if err != nil {
-		fail(w, api.About(op, s.ID, err))
+		s.answer(w, op, nil, err)
 		return
 	}
 	reply(w, shells[i])
@@ -156,12 +168,12 @@ func (s *supervisor) readShell(ctx context.Context, id string, req api.ShellRead
 		return nil, err
 	}
 	out := &api.ShellRead{
-		Shell: *s.shell(got.ShellReply), Cursor: got.Cursor, NextCursor: got.NextCursor, Output: s.redact(got.Output),
+		Shell: *s.shell(id, got.ShellReply), Cursor: got.Cursor, NextCursor: got.NextCursor, Output: s.redact(got.Output),
 		SkippedChars: max(got.SkippedChars, 0), Plain: req.Plain, WaitForIdleMS: req.WaitForIdleMS,
 	}
 	out.Truncated = got.Truncated || out.SkippedChars > 0
-	if req.Plain {
-		out.Output = plain.Text(out.Output)
+	if req.Plain { // of which a secret may be whole that control sequences had parted
+		out.Output = s.redact(plain.Text(out.Output))
 	}
 	return out, nil
 }
@@ -206,10 +218,15 @@ func (s *supervisor) serveWriteShell(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	s.touch()
+	id := r.PathValue("id")
 	got, err := s.agent().WriteShell(r.Context(), wire.WriteShellRequest{
-		ShellID: wire.LaxString(r.PathValue("id")), Input: wire.LaxString(req.Input), AppendNewline: wire.LaxBool(req.AppendNewline),
+		ShellID: wire.LaxString(id), Input: wire.LaxString(req.Input), AppendNewline: wire.LaxBool(req.AppendNewline),
 	})
-	s.answer(w, "write shell", api.ShellWrite{Shell: *s.shell(got.ShellReply), InputLength: got.InputLength, AppendNewline: req.AppendNewline}, err)
+	if err != nil {
+		s.answer(w, "write shell", nil, err)
+		return
+	}
+	reply(w, api.ShellWrite{Shell: *s.shell(id, got.ShellReply), InputLength: got.InputLength, AppendNewline: req.AppendNewline})
 }
 
 func (s *supervisor) serveSignalShell(w http.ResponseWriter, r *http.Request) {
@@ -218,11 +235,16 @@ func (s *supervisor) serveSignalShell(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = req.Check()
 	}
+	id := r.PathValue("id")
 	var got wire.SignalShellReply
 	if err == nil {
-		got, err = s.agent().SignalShell(r.Context(), r.PathValue("id"), req.Signal)
+		got, err = s.agent().SignalShell(r.Context(), id, req.Signal)
 	}
-	s.answer(w, "signal shell", api.ShellSignal{Shell: *s.shell(got.ShellReply), Signal: got.Signal}, err)
+	if err != nil {
+		s.answer(w, "signal shell", nil, err)
+		return
+	}
+	reply(w, api.ShellSignal{Shell: *s.shell(id, got.ShellReply), Signal: req.Signal})
 }
 
 func (s *supervisor) serveResizeShell(w http.ResponseWriter, r *http.Request) {
@@ -231,23 +253,31 @@ func (s *supervisor) serveResizeShell(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = size.Check()
 	}
+	id := r.PathValue("id")
 	var got wire.ShellReply
 	if err == nil {
-		got, err = s.agent().ResizeShell(r.Context(), r.PathValue("id"), size)
+		got, err = s.agent().ResizeShell(r.Context(), id, size)
 	}
-	s.answer(w, "resize shell", s.shell(got), err)
+	if err != nil {
+		s.answer(w, "resize shell", nil, err)
+		return
+	}
+	reply(w, s.shell(id, got))
 }
 
 // serveCloseShell ends a shell, also where the client goes away meanwhile.
 func (s *supervisor) serveCloseShell(w http.ResponseWriter, r *http.Request) {
-	ctx := context.WithoutCancel(r.Context())
-	got, err := s.agent().CloseShell(ctx, r.PathValue("id"))
-	if err == nil {
-		if err = s.refreshShells(ctx); err == nil {
-			err = s.save()
-		}
+	ctx, id := context.WithoutCancel(r.Context()), r.PathValue("id")
+	got, err := s.agent().CloseShell(ctx, id)
+	if err != nil {
+		s.answer(w, "close shell", nil, err)
+		return
 	}
-	s.answer(w, "close shell", api.ShellClose{Shell: *s.shell(got.ShellReply), Closed: true}, err)
+	closed := api.ShellClose{Shell: *s.shell(id, got.ShellReply), Closed: true} // before it is forgotten
+	if err = s.refreshShells(ctx); err == nil {
+		err = s.save()
+	}
+	s.answer(w, "close shell", closed, err)
 }
 
 // serveAttachShell connects the client's terminal with a shell, frame by frame.
@@ -260,7 +290,7 @@ func (s *supervisor) serveAttachShell(w http.ResponseWriter, r *http.Request) {
 		done, err = s.enter(op)
 	}
 	if err != nil {
-		fail(w, api.About(op, s.ID, err))
+		s.answer(w, op, nil, err)
 		return
 	}
 	defer done()
@@ -268,7 +298,7 @@ func (s *supervisor) serveAttachShell(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	shell, err := s.agent().AttachShell(ctx, wire.AttachShellRequest{ShellID: r.PathValue("id"), Cursor: req.Cursor, Cols: req.Cols, Rows: req.Rows})
 	if err != nil {
-		fail(w, api.About(op, s.ID, err))
+		s.answer(w, op, nil, err)
 		return
 	}
 	defer func() { _ = shell.Close() }()
@@ -297,18 +327,18 @@ func (s *supervisor) show(conn net.Conn, shell *wire.Stream) {
 		frame, err := shell.ReadFrame()
 		switch {
 		case err != nil:
-			sendFailure(conn, s.lost(err))
+			s.sendFailure(conn, s.lost(err))
 			return
 		case frame.Type == wire.FrameStdout:
 			if wire.WriteFrame(conn, frame.Type, frame.Payload) != nil {
 				return
 			}
 		case frame.Type == wire.FrameFail:
-			sendFailure(conn, frame.Failure())
+			s.sendFailure(conn, frame.Failure())
 			return
 		case frame.Type == wire.FrameExit:
 			if exit, err := frame.Exit(); err != nil {
-				sendFailure(conn, s.lost(err))
+				s.sendFailure(conn, s.lost(err))
 			} else {
 				send(conn, wire.FrameExit, exit)
 			}

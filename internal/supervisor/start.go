@@ -25,6 +25,9 @@ func (s *supervisor) start(ctx context.Context, launch workspace.Launch, in *buf
 	if launch.Start != nil {
 		return s.restart(ctx, *launch.Start)
 	}
+	if launch.From != nil {
+		return s.fork(ctx, launch)
+	}
 	return s.create(ctx, launch, in)
 }
 
@@ -69,13 +72,12 @@ func (s *supervisor) undo(ctx context.Context, op string, err error, free func(c
 	}
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
-	if s.sandbox != nil {
-		now, cancelNow := context.WithCancel(cleanup)
-		cancelNow() // there is nothing in it that anybody wants
-		err = errors.Join(err, s.sandbox.Stop(now))
-	}
+	err = errors.Join(err, s.endSandboxes(cleanup)) // there is nothing in them that anybody wants
 	if s.journal != nil {
 		_ = s.journal.Close()
+	}
+	if s.events.log != nil {
+		_ = s.events.log.Close()
 	}
 	return errors.Join(api.About(op, s.ID, err), free(cleanup))
 }
@@ -112,22 +114,29 @@ func (s *supervisor) make(ctx context.Context, launch workspace.Launch, in *bufi
 		}
 		fault.Hit("seeded")
 	}
-	return s.open(func(r *workspace.Record) { r.Engine = s.engine.Info() })
+	server, err := s.open(func(r *workspace.Record) { r.Engine = s.box().engine.Info() })
+	if err == nil {
+		s.eventCreated()
+	}
+	return server, err
 }
 
 // open makes a workspace with a sandbox usable.
 func (s *supervisor) open(change func(*workspace.Record)) (*server, error) {
+	s.note(change)
 	if s.kind == workspace.KindWorkspace {
 		var err error
-		if s.journal, err = journal.Open(s.held.Path()); err != nil {
+		if s.journal, err = journal.Open(s.held.Path(), s.recorded().ResetCount); err != nil {
+			return nil, err
+		}
+		if err = s.openEvents(); err != nil {
 			return nil, err
 		}
 		// A supervisor that was killed may have begun commands that its record does not know.
 		s.note(func(r *workspace.Record) { r.CommandCount = max(r.CommandCount, s.journal.LastSequence()) })
 	}
 	s.note(func(r *workspace.Record) {
-		change(r)
-		r.State, r.Reason, r.Limits = api.StateStarted, "", s.sandbox.Limits()
+		r.State, r.Reason, r.Limits = api.StateStarted, "", s.box().Limits()
 	})
 	if err := s.save(); err != nil {
 		return nil, err
@@ -226,40 +235,31 @@ func (s *supervisor) bootIn(ctx context.Context, e engine.Engine, asked api.Crea
 			return err
 		}
 	}
-	return s.boot(ctx, e, "")
+	return s.boot(ctx, e, saved{})
 }
 
-// boot starts the sandbox, its disk as it was saved in the directory disk, or empty.
-func (s *supervisor) boot(ctx context.Context, e engine.Engine, disk string) error {
-	spec, err := workspace.Spec(s.held, s.Store, s.record.Request, s.Agent)
+// boot starts the first sandbox, as it was saved or with an empty disk.
+func (s *supervisor) boot(ctx context.Context, e engine.Engine, from saved) error {
+	number, err := s.boxes.take(0)
 	if err != nil {
 		return err
 	}
-	spec.Disk = disk
-	s.sandbox, err = e.Start(ctx, spec, s.held.Ledger())
+	b, err := s.startBox(ctx, e, number, from)
 	if err != nil {
-		s.sandbox = nil
-		return err
+		b = nil // what it had is freed with the rest
 	}
-	s.engine = e
-	return nil
+	s.boxes.give(number, b)
+	s.boxes.current.Store(b)
+	return err
 }
 
 // restart starts a workspace that is there.
 func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server, error) {
 	const op = "start workspace"
-	held, err := s.Store.Lock(ctx, s.ID)
-	if errors.Is(err, api.NotFound) {
-		return nil, workspace.Missing(s.Store, s.ID)
-	} else if errors.Is(err, api.Conflict) {
-		return nil, heldError{err}
-	} else if err != nil {
+	if err := s.hold(ctx); err != nil {
 		return nil, err
 	}
-	s.held = held
-	if s.record, err = s.reclaim(ctx); err != nil {
-		return nil, errors.Join(err, held.Unlock())
-	}
+	held := s.held
 	engines, err := s.choose(s.record.Engine.Name, req.AllowHostCompat)
 	if err == nil {
 		err = s.reserve()
@@ -276,6 +276,23 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 		defer func() { _ = held.Unlock() }()
 		return errors.Join(held.Reap(ctx), workspace.Write(held, before))
 	})
+}
+
+// hold takes the lock of a workspace that is there and does not run, and reads its record.
+func (s *supervisor) hold(ctx context.Context) error {
+	held, err := s.Store.Lock(ctx, s.ID)
+	if errors.Is(err, api.NotFound) {
+		return workspace.Missing(s.Store, s.ID)
+	} else if errors.Is(err, api.Conflict) {
+		return heldError{err}
+	} else if err != nil {
+		return err
+	}
+	s.held = held
+	if s.record, err = s.reclaim(ctx); err != nil {
+		return errors.Join(err, held.Unlock())
+	}
+	return nil
 }
 
 // reclaim reads the record of a workspace that nobody holds any more, and frees what
@@ -311,26 +328,38 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 		return nil, err
 	}
 	fault.Hit("restart-recorded")
-	from := s.record.Disk
-	if req.Previous {
-		from = s.record.Previous()
+	source, err := s.startFrom(req)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.loadSecrets(); err != nil {
 		return nil, err
 	}
-	if err := s.bringBack(ctx, e, from); err != nil {
+	if _, err := s.revive(ctx, e, source.Disk, source.Back, s.first); err != nil {
 		return nil, err
 	}
 	fault.Hit("restart-sandbox")
 	if err := s.installSecrets(ctx, s.secrets.all()); err != nil {
 		return nil, err
 	}
+	from, err := s.adopt(ctx, req, source)
+	if err != nil {
+		return nil, err
+	}
 	server, err := s.open(func(r *workspace.Record) {
-		r.Supervisor, r.Disk, r.Proven, r.LastActivityAt = myself, from, from, api.At(s.Now())
+		if r.Supervisor = myself; req.Reset != "" {
+			r.Reset(from, s.Now())
+			return
+		}
+		r.Disk, r.Proven, r.LastActivityAt = from, from, api.At(s.Now())
 		r.EndServices(false, s.Now())
 		r.Pushes = r.PushesIn(from)
 	})
 	if err == nil {
+		s.event(api.EventStarted, api.Event{})
+		if req.Reset != "" {
+			s.event(api.EventReset, api.Event{Name: &req.Reset})
+		}
 		_ = workspace.PruneImages(s.held.Path(), &s.record) // or the next time
 	}
 	return server, err

@@ -27,12 +27,12 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 	defer cancel(nil)
 	e, err := s.begin(run)
 	if err != nil {
-		sendFailure(conn, err)
+		s.sendFailure(conn, err)
 		return
 	}
-	agent, err := s.dial(ctx, run)
+	agent, err := e.dial(ctx, run)
 	if err != nil {
-		sendFailure(conn, e.lost(err))
+		s.sendFailure(conn, e.lost(err))
 		return
 	}
 	defer func() { _ = agent.Close() }()
@@ -42,7 +42,7 @@ func (s *supervisor) stream(ctx context.Context, w http.ResponseWriter, run run)
 	}()
 	result, err := e.relay(ctx, agent, frames{conn})
 	if err != nil {
-		sendFailure(conn, err)
+		s.sendFailure(conn, err)
 		return
 	}
 	send(conn, wire.FrameExit, result)
@@ -93,7 +93,7 @@ func upgrade(w http.ResponseWriter) (net.Conn, *bufio.Reader, error) {
 	return conn, rw.Reader, nil
 }
 
-func sendFailure(conn net.Conn, err error) { send(conn, wire.FrameFail, api.ReplyTo(err)) }
+func (s *supervisor) sendFailure(conn net.Conn, err error) { send(conn, wire.FrameFail, s.excuse(err)) }
 
 // send ends a stream. A client that went away meanwhile is no error of ours.
 func send(conn net.Conn, t wire.FrameType, v any) {

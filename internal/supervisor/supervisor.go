@@ -19,6 +19,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -59,24 +60,31 @@ type supervisor struct {
 	Config
 	kind    workspace.Kind
 	held    *store.Workspace
-	engine  engine.Engine // that which runs sandbox
-	sandbox engine.Sandbox
+	boxes   boxes
+	scans   scans
+	whole   bool             // the agent was started for all of the disk, see scratch.go
 	journal *journal.Journal // nil for one-shot runs, which nobody asks afterwards
+	events  eventLog
 
 	mu     sync.Mutex
 	record workspace.Record // changed by note, written by save
 	dirty  bool             // record is newer than what is on disk
 	closed bool             // the lock is given up, and with it the right to write
-	begun  map[int]bool     // commands, by number, that have not ended
+	begun  map[number]bool  // commands that have not ended
 
 	// turn is held for writing from before the disk is saved for a stop until that is
 	// decided, and for reading where something begins and where its success is told:
 	// what a client was told has happened is in the image.
 	turn sync.RWMutex
 
-	services services
-	secrets  secrets
-	shells   sync.Mutex // held while the agent is asked for them and what it says is noted
+	services     services
+	serviceTimes liveTimes
+	secrets      secrets
+	shells       sync.Mutex // held while the agent is asked for them and what it says is noted
+	shellTimes   liveTimes
+
+	states turns        // one at a time changes snapshots, or goes back to one
+	forks  atomic.Int64 // images that were made for forks
 
 	use    use
 	saving sync.Mutex // one image at a time
@@ -103,8 +111,11 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))
 	}
-	s := &supervisor{Config: cfg, kind: launch.Kind, begun: make(map[int]bool), end: make(chan struct{}), gone: make(chan struct{})}
+	s := &supervisor{Config: cfg, kind: launch.Kind, begun: make(map[number]bool), end: make(chan struct{}), gone: make(chan struct{}), states: make(turns, 1)}
 	s.services.begun = make(chan struct{}, 1)
+	if launch.Look {
+		return s.look(ctx)
+	}
 	server, err := s.start(ctx, launch, in)
 	if err != nil {
 		return errors.Join(err, Refuse(cfg.Client, err))

@@ -66,6 +66,10 @@ func (s *supervisor) serveSync(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	s.event(api.EventPushed, api.Event{
+		HostPath: new(q.Get("source")), Path: new(placeOf(q.Get("destination"))),
+		Entries: new(int64(pushed.EntryCount)), Bytes: new(pushed.BytesWritten),
+	})
 	reply(w, api.Sync{
 		WorkspaceID: s.ID, ExecutionMode: s.view().ExecutionMode,
 		WorkspaceSync: api.SyncCounts{

@@ -61,3 +61,7 @@ func FreeBytes(path string) (uint64, error) {
 func Umask(mask fs.FileMode) fs.FileMode {
 	return fs.FileMode(unix.Umask(int(mask.Perm())))
 }
+
+// NoCoreFiles forbids core files of this process and of all that it starts, for good
+// (RLIMIT_CORE, getrlimit(2)): they would hold whatever is in its memory.
+func NoCoreFiles() error { return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) }

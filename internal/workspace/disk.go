@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -22,8 +23,9 @@ import (
 // wrote, of which the record knows everything. What the record does not name is not
 // there, so that replacing the record is what makes a new image count.
 type SavedDisk struct {
-	Generation int                  `json:"generation"` // the name of its directory
-	Format     string               `json:"format"`     // of the engine that wrote it
+	Generation int                  `json:"generation"`      // the name of its directory
+	Place      string               `json:"place,omitempty"` // that above it; empty: saved
+	Format     string               `json:"format"`          // of the engine that wrote it
 	At         api.Timestamp        `json:"at"`
 	Files      map[string]SavedFile `json:"files"`
 	Pushes     []Push               `json:"pushes,omitempty"` // what had come in by then
@@ -35,15 +37,28 @@ type SavedFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// savedName is the directory of images in a workspace's directory.
-const savedName = "saved"
+// The directories of images in a workspace's directory.
+const (
+	savedName    = "saved"     // what start brings back
+	snapshotName = "snapshots" // what a reset brings back
+	forkName     = "forks"     // what a fork that is under way begins with
+)
 
 // maxImageFiles is far more than the files of any image.
 const maxImageFiles = 64
 
 // Dir is where the image lies, for a workspace's directory.
 func (d *SavedDisk) Dir(workspace string) string {
-	return filepath.Join(workspace, savedName, strconv.Itoa(d.Generation))
+	return filepath.Join(workspace, cmp.Or(d.Place, savedName), strconv.Itoa(d.Generation))
+}
+
+// Size is what its files take, in bytes.
+func (d *SavedDisk) Size() int64 {
+	var size int64
+	for _, f := range d.Files {
+		size += f.Size
+	}
+	return size
 }
 
 // NewImage makes the directory for the next image and returns its generation. The
@@ -53,22 +68,32 @@ func NewImage(workspace string, r *Record) (*SavedDisk, error) {
 	if err := PruneImages(workspace, r); err != nil {
 		return nil, err
 	}
-	next := &SavedDisk{Generation: 1}
-	for _, known := range []*SavedDisk{r.Disk, r.Proven} {
-		if known != nil {
-			next.Generation = max(next.Generation, known.Generation+1)
-		}
+	next := &SavedDisk{Generation: after(r.images())}
+	return next, next.make(workspace)
+}
+
+// after is a generation that none of these has.
+func after(known []*SavedDisk) int {
+	next := 1
+	for _, d := range known {
+		next = max(next, d.Generation+1)
 	}
+	return next
+}
+
+// make makes the directory of a new image.
+func (d *SavedDisk) make(workspace string) error {
+	dir := d.Dir(workspace)
 	fault.Hit("image-before")
-	if err := os.MkdirAll(filepath.Join(workspace, savedName), 0o700); err != nil {
-		return nil, sys.Explain("save disk", err)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return sys.Explain("save disk", err)
 	}
 	// Whoever restores it gets the directory as a descriptor, and is another user.
-	if err := makeOpen(next.Dir(workspace)); err != nil {
-		return nil, sys.Explain("save disk", err)
+	if err := makeOpen(dir); err != nil {
+		return sys.Explain("save disk", err)
 	}
 	fault.Hit("image-made")
-	return next, nil
+	return nil
 }
 
 func makeOpen(dir string) error {
@@ -79,8 +104,16 @@ func makeOpen(dir string) error {
 }
 
 // PruneImages removes the images that r does not name.
-func PruneImages(workspace string, r *Record) error {
-	dir := filepath.Join(workspace, savedName)
+func PruneImages(workspace string, r *Record) error { return prune(workspace, savedName, r.images()) }
+
+// images are those that start may bring back.
+func (r *Record) images() []*SavedDisk {
+	return slices.DeleteFunc([]*SavedDisk{r.Disk, r.Proven}, func(d *SavedDisk) bool { return d == nil })
+}
+
+// prune removes what lies in the directory place and is not known.
+func prune(workspace, place string, known []*SavedDisk) error {
+	dir := filepath.Join(workspace, place)
 	var entries []os.DirEntry
 	err := isDir(dir)
 	if err == nil {
@@ -93,20 +126,11 @@ func PruneImages(workspace string, r *Record) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if !r.names(e.Name()) {
+		if !slices.ContainsFunc(known, func(d *SavedDisk) bool { return strconv.Itoa(d.Generation) == e.Name() }) {
 			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
 	return sys.Explain("remove old disk images", errors.Join(errs...))
-}
-
-func (r *Record) names(generation string) bool {
-	for _, known := range []*SavedDisk{r.Disk, r.Proven} {
-		if known != nil && strconv.Itoa(known.Generation) == generation {
-			return true
-		}
-	}
-	return false
 }
 
 // Seal takes the digests of a finished image and makes it survive a power cut.
@@ -166,7 +190,7 @@ func (e ending) Read(p []byte) (int, error) {
 // see Record.WayBack.
 func (d *SavedDisk) Present(workspace, back string) error {
 	var entries []os.DirEntry
-	err := cmp.Or(isDir(filepath.Join(workspace, savedName)), isDir(d.Dir(workspace)))
+	err := cmp.Or(isDir(filepath.Dir(d.Dir(workspace))), isDir(d.Dir(workspace)))
 	if err == nil {
 		entries, err = os.ReadDir(d.Dir(workspace))
 	}

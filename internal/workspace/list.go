@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/events"
 	"github.com/pyro-sandbox/pyro/internal/store"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
@@ -92,7 +94,7 @@ func settle(ctx context.Context, st *store.Store, id string) *Record {
 
 // observe reads a record and corrects it by what can be seen. It is lost if the
 // record says that it runs, but nobody holds the lock, or if it is stopped and its
-// time is over: somebody has to see to it. A record that cannot be read comes back as
+// time is over, or something of a sandbox is there: somebody has to see to it. A record that cannot be read comes back as
 // a broken workspace beside the error.
 func observe(st *store.Store, id string) (r Record, lost bool, err error) {
 	r, err = Read(st, id)
@@ -100,13 +102,20 @@ func observe(st *store.Store, id string) (r Record, lost bool, err error) {
 		return Record{ID: id, Kind: KindWorkspace, State: api.StateBroken, Reason: ReasonUnreadable + ": " + err.Error()}, false, err
 	}
 	if r.State == api.StateStopped {
-		return r, r.Expired(time.Now()), nil
+		return r, r.Expired(time.Now()) || leftover(st, id), nil
 	}
 	running, err := st.Running(id)
 	if lost = err == nil && !running; lost {
 		r.State, r.Reason = api.StateStopped, whyLost(r)
 	}
 	return r, lost, err
+}
+
+// leftover reports whether a stopped workspace has a run directory: somebody looks at its
+// disk just now, or was killed meanwhile.
+func leftover(st *store.Store, id string) bool {
+	_, err := os.Lstat(st.RunDir(id))
+	return err == nil
 }
 
 // whyLost is why a workspace that ran is left without its supervisor.
@@ -195,7 +204,7 @@ func sweepOne(ctx context.Context, st *store.Store, id string) error {
 		_ = Bury(w, ReasonExpired, time.Now())
 		return w.Remove(ctx)
 	case r.State == api.StateStopped:
-		return nil
+		return w.Reap(ctx)
 	case r.Kind == KindRun || r.State == api.StateCreated: // nobody was told of it
 		return w.Remove(ctx)
 	}
@@ -210,5 +219,8 @@ func Settle(ctx context.Context, w *store.Workspace, r *Record) error {
 	}
 	r.State, r.Reason = api.StateStopped, whyLost(*r)
 	r.EndServices(true, time.Now())
+	if r.Kind == KindWorkspace { // on a full disk it is settled all the same
+		_ = events.Append(w.Path(), api.Event{Kind: api.EventStopped, At: api.At(time.Now()), Reason: &r.Reason})
+	}
 	return Write(w, *r)
 }

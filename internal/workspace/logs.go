@@ -16,13 +16,22 @@ func Logs(id string, entries []api.LogEntry) *api.WorkspaceLogs {
 	return &api.WorkspaceLogs{WorkspaceID: id, Count: len(entries), Entries: entries}
 }
 
+// Since is the part of a history to read, after that many resets.
+func Since(resets int, all bool) int {
+	if all {
+		return journal.All
+	}
+	return resets
+}
+
 // ReadLogs reads the history of a workspace that no supervisor answers for: its last
-// commands, or all of them for 0.
-func ReadLogs(ctx context.Context, st *store.Store, id string, last int) (*api.WorkspaceLogs, error) {
-	if _, err := Status(ctx, st, id); err != nil {
+// commands, or all of them for 0; those of before the last reset only where all is set.
+func ReadLogs(ctx context.Context, st *store.Store, id string, last int, all bool) (*api.WorkspaceLogs, error) {
+	now, err := Status(ctx, st, id)
+	if err != nil {
 		return nil, err
 	}
-	entries, err := journal.Read(st.Path(id), last)
+	entries, err := journal.Read(st.Path(id), last, Since(now.ResetCount, all))
 	if err != nil {
 		return nil, &api.Error{Kind: api.Internal, Op: "read logs", ID: id, Err: err}
 	}

@@ -42,6 +42,14 @@ type Launch struct {
 	// Start starts a workspace that is there and stopped, instead of making one.
 	Start *api.StartRequest `json:"start,omitempty"`
 
+	// Look only shows the disk of a workspace that is there and stopped, for as long as
+	// the client keeps the socket open.
+	Look bool `json:"look,omitempty"`
+
+	// From makes a workspace that begins as another one is. Of the request the name counts,
+	// and the consent.
+	From *ForkFrom `json:"from,omitempty"`
+
 	// PackedAt is when the client began to read the seed, by its clock.
 	PackedAt api.Timestamp `json:"packed_at,omitempty"`
 }
@@ -84,9 +92,20 @@ type Record struct {
 	Proven   *SavedDisk `json:"proven,omitempty"`   // the last that a sandbox was started from
 	Pushes   []Push     `json:"pushes,omitempty"`   // the newest last
 
+	Snapshots   []Snapshot     `json:"snapshots,omitempty"` // the oldest first
+	ResetCount  int            `json:"reset_count,omitempty"`
+	LastResetAt *api.Timestamp `json:"last_reset_at,omitempty"`
+	Origin      *Origin        `json:"origin,omitempty"` // nil: it was forked from nothing
+
 	Secrets  []api.Secret  `json:"secrets,omitempty"`  // by name; their values lie in store.SecretsDir
 	Services []api.Service `json:"services,omitempty"` // by name
 	Shells   []api.Shell   `json:"shells,omitempty"`   // the oldest first
+}
+
+// Origin is what a workspace was forked from.
+type Origin struct {
+	WorkspaceID string `json:"workspace_id"`
+	Snapshot    string `json:"snapshot,omitempty"` // empty: its disk as it was
 }
 
 // Push is a tree that was put into the workspace from a directory of the host.
@@ -123,6 +142,9 @@ func meet(a, b string) bool {
 func (r *Record) PushesIn(image *SavedDisk) []Push {
 	if image != nil {
 		return image.Pushes
+	}
+	if r.Origin != nil { // its seed is older than itself: nobody can tell them apart
+		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(r.Pushes), func(p Push) bool { return p.At > r.CreatedAt })
 }
@@ -260,8 +282,31 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		Secrets:       r.SecretList().Secrets,
 		ServiceCount:  len(r.Services), RunningServiceCount: r.runningServices(),
 		CommandCount: r.CommandCount, LastCommand: r.LastCommand,
-		Metadata: map[string]string{},
+		ResetCount: r.ResetCount, LastResetAt: r.LastResetAt,
+		Metadata: r.metadata(),
 	}
+}
+
+// metadata is what is known of a workspace beside its fields.
+func (r *Record) metadata() map[string]string {
+	data := make(map[string]string)
+	if o := r.Origin; o != nil {
+		data[api.ForkedFrom] = o.WorkspaceID
+		if o.Snapshot != "" {
+			data[api.ForkedSnapshot] = o.Snapshot
+		}
+	}
+	return data
+}
+
+// Reset gives up what was done since it was as it is now to be: image is what it was
+// started from, nil for the baseline.
+func (r *Record) Reset(image *SavedDisk, now time.Time) {
+	at := api.At(now)
+	r.ResetCount, r.LastResetAt, r.LastActivityAt = r.ResetCount+1, &at, at
+	r.Disk, r.Proven, r.Pushes = image, image, r.PushesIn(image)
+	r.CommandCount, r.LastCommand = 0, nil
+	r.EndServices(false, now)
 }
 
 // savedAt is when that was which start would bring back.

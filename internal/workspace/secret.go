@@ -23,10 +23,10 @@ func WriteSecret(dir, name, value string) error {
 	if err := os.WriteFile(fresh, []byte(value), 0o600); err != nil {
 		return errors.Join(err, store.Overwrite(fresh))
 	}
-	if err := store.Overwrite(filepath.Join(secrets, name)); err != nil {
+	if err := store.Supersede(filepath.Join(secrets, name), fresh); err != nil {
 		return errors.Join(err, store.Overwrite(fresh))
 	}
-	return os.Rename(fresh, filepath.Join(secrets, name))
+	return nil
 }
 
 // ReadSecret reads a secret of the workspace in dir.

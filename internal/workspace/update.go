@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/events"
 	"github.com/pyro-sandbox/pyro/internal/store"
 )
 
@@ -91,5 +92,6 @@ func Update(ctx context.Context, st *store.Store, id string, req api.UpdateReque
 	if err := Write(w, r); err != nil {
 		return nil, err
 	}
+	_ = events.Append(w.Path(), api.Event{Kind: api.EventUpdated, At: api.At(time.Now())}) // it is changed all the same
 	return r.View(""), nil
 }
