@@ -104,6 +104,42 @@ func wantNoFileWith(t *testing.T, p *place, token string, stored bool) {
 	}
 }
 
+// TestHelpersKeepNoLogs: no process of a workspace writes debug logs, which would hold what
+// it is told, and none may leave a core file.
+func TestHelpersKeepNoLogs(t *testing.T) {
+	pyro := binary(t)
+	requireSandboxes(t, pyro)
+	p := newPlace(t)
+	p.env = append(p.env, "GOTRACEBACK=crash")
+	id := p.create(t, pyro)
+	for _, process := range p.processes("") {
+		if strings.Contains(process.line, "-debug") {
+			t.Errorf("it is asked for debug logs: %s", process.line)
+		}
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", process.pid))
+		if err != nil {
+			continue // it has just ended
+		}
+		_, rest, _ := strings.Cut(string(limits), "Max core file size")
+		if fields := strings.Fields(rest); len(fields) < 2 || fields[0] != "0" || fields[1] != "0" {
+			t.Errorf("it may leave core files of %.2v bytes: %s", fields, process.line)
+		}
+	}
+	err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".log") && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil && (info.Size() > 0 || info.Mode().Perm()&0o077 != 0) {
+				t.Errorf("%s has %d bytes and mode %v", path, info.Size(), info.Mode())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ok(t, pyro, "workspace", "delete", id)
+	p.wantNothing(t)
+}
+
 // TestKillAmidLiveWork kills the supervisor while a client waits for a shell or a service.
 func TestKillAmidLiveWork(t *testing.T) {
 	pyro := binary(t)
