@@ -112,4 +112,3 @@ func TestExportBareRepository(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
-

@@ -108,7 +108,7 @@ func endlessOutput(t *testing.T) {
 func boundedOutput(t *testing.T, what string, play script) {
 	s := haunted(t, newEvil(play))
 	var answer []byte
-	const most = 16 * wire.MaxCapture
+	const most = 16 * wire.MaxCapture * poolLoss
 	used := allocated(func() {
 		if what == "exec captured" {
 			answer, _ = asks()[what](t, s)
