@@ -75,7 +75,7 @@ func (w *Workspace) Apply(ctx context.Context, dir string, opts *ApplyOptions) (
 
 func (w *Workspace) applyFailed(err error) error {
 	var known *api.Error
-	if errors.As(err, &known) && known.Op != "" {
+	if errors.As(err, &known) && known.Op != "" || named(opApply, w.id, err) {
 		return err
 	}
 	return sys.Explain(opApply+" "+w.id, err)
@@ -231,7 +231,7 @@ func (s *changeStream) add(area *applyback.Area, t *api.TreeChange) error {
 }
 
 func changeOf(t *api.TreeChange) (applyback.Change, error) {
-	c := applyback.Change{Path: string(t.Path)}
+	c := applyback.Change{Path: string(t.Path), Autorun: t.Why}
 	var err error
 	if c.Old, err = stateOf(t.Old); err != nil {
 		return c, err

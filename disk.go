@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,7 +61,7 @@ func (w *Workspace) DiskExport(ctx context.Context, output string, req api.DiskE
 	}
 	x := &export{w: w, opts: ExportOptions{Format: api.ExportTar}}
 	if err := x.aim(output); err != nil {
-		return nil, api.About(opExportDisk, w.id, err)
+		return nil, diskFailed(w.id, err)
 	}
 	out := &api.DiskExport{WorkspaceID: w.id, DiskFormat: api.DiskTar}
 	if req.Format == api.DiskImage {
@@ -79,6 +80,9 @@ func (w *Workspace) DiskExport(ctx context.Context, output string, req api.DiskE
 
 // diskFailed words what went wrong with the archive or its file.
 func diskFailed(id string, err error) error {
+	if errors.Is(err, api.Exists) || errors.Is(err, fs.ErrExist) { // there is no --force
+		return &api.Error{Kind: api.Exists, Op: opExportDisk, ID: id, Hint: "name a path where nothing is yet", Err: err}
+	}
 	for _, bad := range []error{archive.ErrLimit, archive.ErrLink, archive.ErrSymlink, archive.ErrFormat, archive.ErrName, archive.ErrEscapes} {
 		if errors.Is(err, bad) {
 			return &api.Error{Kind: api.Denied, Op: opExportDisk, ID: id, Hint: "what came from the disk is no tree; export a directory further down, or the image", Err: err}

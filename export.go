@@ -207,7 +207,7 @@ func (x *export) failed(err error) error {
 	var known *api.Error
 	switch {
 	case errors.As(err, &known):
-		if known.Op == opExport {
+		if known.Op == opExport || named(opExport, x.w.id, err) {
 			return err
 		}
 	case errors.Is(err, archive.ErrCollides):
@@ -220,6 +220,12 @@ func (x *export) failed(err error) error {
 		return sys.Explain(opExport+" "+x.w.id, err)
 	}
 	return e
+}
+
+// named reports whether an error names its workspace already: those that come from a
+// supervisor do, as text.
+func named(op, id string, err error) bool {
+	return strings.HasPrefix(err.Error(), op+" "+id+": ")
 }
 
 // refusable knows the errors of an archive that nobody honest makes.

@@ -104,11 +104,20 @@ func TestExport85Below(t *testing.T) {
 	}
 }
 
+// TestExportBareRepository: what git takes for a repository is named, also where what it
+// needs lies elsewhere.
 func TestExportBareRepository(t *testing.T) {
-	g := newGround(t)
-	served := servedTree{tar: tarOf(t, tarFile("x/HEAD", "ref: refs/heads/a"), tarFile("x/config", "[core]"), tarDir("x/objects"), tarDir("x/refs"), tarFile("y/HEAD", "z"), tarFile("y/config", "z"))}
-	got, err := exporting(t, served).Export(t.Context(), "/workspace", g.out, nil)
-	if err != nil || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "x: ") {
-		t.Errorf("%+v, %v", got, err)
+	for name, tree := range map[string][]byte{
+		"whole": tarOf(t, tarFile("x/HEAD", "ref: refs/heads/a"), tarFile("x/config", "[core]"), tarDir("x/objects"), tarDir("x/refs"), tarFile("y/HEAD", "z"), tarFile("y/config", "z")),
+		"links": tarOf(t, tarFile("x/HEAD", "ref: refs/heads/a"), tarFile("x/config", "[core]"), tarLink("x/objects", "o"), tarLink("x/refs", "r")),
+		"apart": tarOf(t, tarFile("x/HEAD", "ref: refs/heads/a"), tarFile("x/commondir", "../y"), tarDir("y/objects"), tarDir("y/refs"), tarFile("y/config", "z")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGround(t)
+			got, err := exporting(t, servedTree{tar: tree}).Export(t.Context(), "/workspace", g.out, nil)
+			if err != nil || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "x: ") {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
 	}
 }

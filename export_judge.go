@@ -37,7 +37,7 @@ type exportJudge struct {
 
 	kept     map[string]string // digests of guarded files that are as in the seed, by name
 	left     map[string]bool   // names that were left out
-	bare     map[string]int    // of directories: which parts of a repository were met in them
+	bare     autorun.Bare      // what git takes for a repository without a .git
 	warnings []string
 	unsaid   int
 	skipped  int
@@ -47,7 +47,7 @@ func newExportJudge(x *export, head api.TreeHead) *exportJudge {
 	j := &exportJudge{
 		at: strings.TrimPrefix(strings.TrimPrefix(x.path, api.WorkspacePath), "/"), allowAutorun: x.opts.AllowAutorun,
 		seed: make(map[string]api.SeedEntry, len(head.Seed)),
-		kept: make(map[string]string), left: make(map[string]bool), bare: make(map[string]int),
+		kept: make(map[string]string), left: make(map[string]bool),
 	}
 	for _, e := range head.Seed {
 		j.seed[string(e.Path)] = e
@@ -243,31 +243,11 @@ func leadsOut(name, target string) bool {
 	return to == ".." || strings.HasPrefix(to, "../")
 }
 
-// What makes a directory a repository of git to git itself, whatever it is called.
-const (
-	bareHead = 1 << iota
-	bareConfig
-	bareObjects
-	bareRefs
-	bareWhole = bareHead | bareConfig | bareObjects | bareRefs
-)
-
 // repository warns of a repository that is not in a .git: git takes its configuration too,
 // when somebody enters it.
 func (j *exportJudge) repository(full string, kind archive.Kind) {
-	dir, name := path.Split(full)
-	part := map[string]int{"HEAD": bareHead, "config": bareConfig, "objects": bareObjects, "refs": bareRefs}[name]
-	if part == 0 || strings.Contains("/"+dir, "/.git/") || (part >= bareObjects) != (kind == archive.KindDirectory) {
-		return
-	}
-	const most = 100_000 // directories that are half of one
-	if _, met := j.bare[dir]; !met && len(j.bare) >= most {
-		return
-	}
-	if j.bare[dir] != bareWhole {
-		if j.bare[dir] |= part; j.bare[dir] == bareWhole {
-			j.warn(strings.TrimSuffix(dir, "/"), "would run by itself: git takes it for a repository and does what its config says")
-		}
+	if dir, whole := j.bare.See(full, kind != archive.KindFile); whole {
+		j.warn(dir, "would run by itself: git takes it for a repository and does what its config says")
 	}
 }
 

@@ -412,3 +412,13 @@ func TestExportTellsHowFarItIs(t *testing.T) {
 		t.Errorf("%d entries, %d bytes, %v", entries, size, err)
 	}
 }
+
+// TestExportNamesItsWorkspaceOnce: an error that a supervisor told names it already.
+func TestExportNamesItsWorkspaceOnce(t *testing.T) {
+	g := newGround(t)
+	w := exporting(t, servedTree{fail: &api.ErrorReply{Kind: api.Invalid, Error: "export from workspace " + exporting(t, servedTree{}).ID() + ": too deep", Hint: "again"}})
+	_, err := w.Export(t.Context(), "/workspace", g.out, nil)
+	if err == nil || strings.Count(err.Error(), "export from workspace") != 1 || api.HintOf(err) != "again" {
+		t.Errorf("%v, hint %q", err, api.HintOf(err))
+	}
+}

@@ -41,8 +41,9 @@ type TreeChange struct {
 	Old  *TreeSide `json:"o"` // null: there was nothing
 	New  *TreeSide `json:"n"` // null: there is nothing
 
-	Content bool `json:"c"` // New.Size bytes follow
-	Base    bool `json:"b"` // then Old.Size bytes follow
+	Why     string `json:"w"` // "" or: it would run by itself on this machine, where its name does not tell
+	Content bool   `json:"c"`           // New.Size bytes follow
+	Base    bool   `json:"b"`           // then Old.Size bytes follow
 }
 
 // TreeSide is a file, symlink or empty directory.

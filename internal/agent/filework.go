@@ -26,7 +26,7 @@ import (
 func (a *agent) stat(req *wire.StatRequest) (*wire.StatReply, error) {
 	var reply wire.StatReply
 	err := a.atPath("stat", req.Path, func(at int, name string, p guestPath) error {
-		st, err := lstatAt(at, name)
+		st, err := statxAt(at, name)
 		if err != nil {
 			return err
 		}

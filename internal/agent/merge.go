@@ -71,8 +71,10 @@ func lstatAt(at int, name string) (st unix.Stat_t, err error) {
 	return st, err
 }
 
-func kindOf(st *unix.Stat_t) archive.Kind {
-	switch st.Mode & unix.S_IFMT {
+func kindOf(st *unix.Stat_t) archive.Kind { return kindOfMode(st.Mode) }
+
+func kindOfMode(mode uint32) archive.Kind {
+	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return archive.KindFile
 	case unix.S_IFDIR:

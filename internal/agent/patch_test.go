@@ -160,6 +160,21 @@ func TestPatchPutsAFileInThePlaceOfEmptyDirectories(t *testing.T) {
 	noStage(t, cfg)
 }
 
+// A link that the patch takes away is not in the way of what comes below its name.
+func TestPatchPutsDirectoriesInThePlaceOfALink(t *testing.T) {
+	cfg := testConfig(t)
+	c := serve(t, cfg)
+	patched(t, cfg.Workspace)
+	text := "diff --git a/swap b/swap\ndeleted file mode 120000\n--- a/swap\n+++ /dev/null\n@@ -1 +0,0 @@\n-run\n\\ No newline at end of file\n" +
+		"--- /dev/null\n+++ b/swap/deep/er\n@@ -0,0 +1 @@\n+n\n"
+	if _, err := c.ApplyPatch(t.Context(), strings.NewReader(text), wire.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := standing(t, cfg.Workspace)["swap/deep/er"]; got != "-rw-r--r-- n\n" {
+		t.Errorf("it is %q", got)
+	}
+}
+
 func TestCheckedPatchChangesNothing(t *testing.T) {
 	cfg := testConfig(t)
 	c := serve(t, cfg)

@@ -31,7 +31,7 @@ func (a *agent) openParent(op string, p guestPath) (at int, name string, err err
 }
 
 // walk tells what is at a path and below it. Nothing is opened but directories, and
-// each thing costs one fstatat(2).
+// each thing costs one statx(2).
 func (a *agent) walk(ctx context.Context, out *outflow, req *wire.WalkRequest) (*wire.WalkReply, error) {
 	clock := time.Now().UnixNano()
 	p, err := parsePath(req.Path)
@@ -72,7 +72,7 @@ type walker struct {
 
 // top tells what the path itself is, and what is below it.
 func (w *walker) top(at int, name string) error {
-	st, err := lstatAt(at, name)
+	st, err := statxAt(at, name)
 	if err == nil {
 		err = w.fillEntry(at, name, &st)
 	}
@@ -80,7 +80,7 @@ func (w *walker) top(at int, name string) error {
 		return placeError("walk", w.root, err)
 	}
 	w.records.Add(&w.entry)
-	if kindOf(&st) == archive.KindDirectory {
+	if kindOfMode(uint32(st.Mode)) == archive.KindDirectory {
 		fd, err := openAt(at, name, listing)
 		if err != nil {
 			return placeError("walk", w.root, err)
@@ -140,7 +140,7 @@ func (w *walker) list(fd int) (names []string, err error) {
 
 // name tells what has a name, and what is below it. What is gone is left out.
 func (w *walker) name(at int, name string, below []byte, depth int) error {
-	st, err := lstatAt(at, name)
+	st, err := statxAt(at, name)
 	if err == nil {
 		err = w.fillEntry(at, name, &st)
 	}
@@ -164,7 +164,7 @@ func (w *walker) name(at int, name string, below []byte, depth int) error {
 		}
 		w.records.Piece = w.records.Piece[:0]
 	}
-	if !w.recursive || kindOf(&st) != archive.KindDirectory {
+	if !w.recursive || kindOfMode(uint32(st.Mode)) != archive.KindDirectory {
 		return nil
 	}
 	fd, err := openAt(at, name, listing)
@@ -177,10 +177,20 @@ func (w *walker) name(at int, name string, below []byte, depth int) error {
 	return placeError("walk", path.Join(w.root, string(below)), err)
 }
 
-// fillEntry makes w.entry of what lstat says of name, without a path.
-func (w *walker) fillEntry(at int, name string, st *unix.Stat_t) error {
+// attrUnseen is the bit of stx_attributes by which pyro's Sentry tells a file that a write
+// to memory can or could change, of which no time tells. Linux does not use it.
+const attrUnseen = 1 << 63
+
+// statxAt is lstat(2) that asks for attributes, too.
+func statxAt(at int, name string) (st unix.Statx_t, err error) {
+	err = unix.Statx(at, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st)
+	return st, err
+}
+
+// fillEntry makes w.entry of what statx says of name, without a path.
+func (w *walker) fillEntry(at int, name string, st *unix.Statx_t) error {
 	w.entry = entryOf(st)
-	if kindOf(st) != archive.KindSymlink {
+	if w.entry.Kind != string(archive.KindSymlink) {
 		return nil
 	}
 	n, err := unix.Readlinkat(at, name, w.target)
@@ -196,15 +206,21 @@ func (w *walker) fillEntry(at int, name string, st *unix.Stat_t) error {
 	return nil
 }
 
-// entryOf is what lstat says, without path and target.
-func entryOf(st *unix.Stat_t) wire.WalkEntry {
+// entryOf is what statx says, without path and target.
+func entryOf(st *unix.Statx_t) wire.WalkEntry {
+	kind := kindOfMode(uint32(st.Mode))
 	e := wire.WalkEntry{
-		Kind: string(kindOf(st)), Mode: st.Mode & 0o7777,
-		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(),
-		Device: uint64(st.Dev), Inode: st.Ino, Links: uint64(st.Nlink),
+		Kind: string(kind), Mode: uint32(st.Mode) & 0o7777,
+		MTime: nanoseconds(st.Mtime), CTime: nanoseconds(st.Ctime),
+		Device: unix.Mkdev(st.Dev_major, st.Dev_minor), Inode: st.Ino, Links: uint64(st.Nlink),
 	}
-	if k := kindOf(st); k == archive.KindFile || k == archive.KindSymlink {
-		e.Size = st.Size
+	if kind == archive.KindFile || kind == archive.KindSymlink {
+		e.Size = int64(st.Size)
+	}
+	if st.Attributes&attrUnseen != 0 {
+		e.CTime = 0
 	}
 	return e
 }
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }

@@ -156,6 +156,55 @@ func TestApplyAllowsAutorun(t *testing.T) {
 	}
 }
 
+// TestApplyRefusesWhatItIsToldOf: of some files more than the name tells that they would
+// run by themselves.
+func TestApplyRefusesWhatItIsToldOf(t *testing.T) {
+	b := newBench(t, project)
+	a := b.open(t, true)
+	defer func() { _ = a.Close() }()
+	const why = "git takes its directory for a repository"
+	is := file("[core]")
+	c := Change{Path: "x/config", New: is.state(), Autorun: why}
+	if err := a.Add(c, strings.NewReader(is.content), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Plan(t.Context(), false); !errors.Is(err, api.Denied) || !strings.Contains(err.Error(), why) {
+		t.Errorf("unallowed: %v", err)
+	}
+	p, err := a.Plan(t.Context(), true)
+	if err != nil || len(p.Result.Entries) != 1 || p.Result.Entries[0].Flagged == nil || *p.Result.Entries[0].Flagged != why {
+		t.Errorf("allowed: %+v, %v", p, err)
+	}
+}
+
+// TestTrialClearsUpAfterOthers: what a trial leaves that was killed, the next one removes,
+// and not what one has that is under way.
+func TestTrialClearsUpAfterOthers(t *testing.T) {
+	b := newBench(t, project)
+	at := filepath.Join(b.state, "applying")
+	if err := os.MkdirAll(filepath.Join(at, areaPrefix+"DEAD", "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(at, areaPrefix+"DEAD"+trialSuffix), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := b.open(t, true)
+	second := b.open(t, true)
+	between(t, first, project, project.with(tree{"a": file("x")}))
+	if _, err := first.Plan(t.Context(), false); err != nil {
+		t.Error("another one took its area:", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(at, "*DEAD*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(at); len(left) > 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
 func TestTrialChangesNothing(t *testing.T) {
 	b := newBench(t, project)
 	a := b.open(t, true)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/archive"
@@ -19,9 +20,13 @@ import (
 // areaPrefix begins the names of areas. No change may touch one.
 const areaPrefix = ".pyro-apply-"
 
+// trialSuffix is behind the name of an area in the state directory: of a file that is
+// locked for as long as its process lives.
+const trialSuffix = ".trial"
+
 // Area is where changes lie until they are made: a directory in the one that they are for,
-// or, where no file of that is to be touched, one of the system's for temporary files. It
-// is for one goroutine.
+// or, where no file of that is to be touched, in the state directory. It is for one
+// goroutine.
 type Area struct {
 	dir     string // that the changes are for; absolute, without symlinks
 	root    *archive.Root
@@ -32,6 +37,7 @@ type Area struct {
 	spool   *os.File      // in it, what was taken: a file for each would cost more than the rest
 	spooled int64         // bytes
 	journal *journal      // nil: no file of the directory will be touched
+	trial   *sys.Lock     // the other way round
 	git     *git          // nil: the directory is in no work tree, or there is no git
 	changes []Change
 	made    int    // things in the area, beside what was taken
@@ -73,9 +79,7 @@ func (a *Area) prepare(ctx context.Context, cfg Config) error {
 	a.git = findGit(ctx, a.dir, cfg.Env)
 	a.place, a.at = a.root, a.dir
 	if cfg.Untouched {
-		a.at = os.TempDir()
-		var err error
-		if a.place, err = archive.OpenRoot(a.at); err != nil {
+		if err := a.beginTrial(filepath.Join(cfg.StateDir, journals)); err != nil {
 			return err
 		}
 	} else if err := a.journal.begin(a.name); err != nil {
@@ -92,6 +96,41 @@ func (a *Area) prepare(ctx context.Context, cfg Config) error {
 		return sys.Explain("", err)
 	}
 	return a.learnUmask()
+}
+
+// beginTrial makes the place of an area that nobody has to take anything back of, and
+// removes those whose processes have died.
+func (a *Area) beginTrial(at string) (err error) {
+	a.at = at
+	if a.place, err = archive.OpenRoot(at); err != nil {
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(at, areaPrefix+"*"+trialSuffix))
+	if err != nil {
+		return err
+	}
+	for _, mark := range left {
+		l, err := sys.TryLock(mark)
+		if err != nil { // somebody is at it, or was faster
+			continue
+		}
+		name := strings.TrimSuffix(filepath.Base(mark), trialSuffix)
+		if err := a.place.RemoveAll(name); err == nil {
+			_ = os.Remove(mark) // last: it is what says that there is something
+		}
+		_ = l.Unlock()
+	}
+	mark := filepath.Join(at, a.name+trialSuffix)
+	f, err := os.OpenFile(mark, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return sys.Explain("", err)
+	}
+	_ = f.Close()
+	a.trial, err = sys.TryLock(mark)
+	if errors.Is(err, sys.ErrLocked) || errors.Is(err, fs.ErrNotExist) { // somebody has just taken it for one that was left
+		err = &api.Error{Kind: api.Conflict, Hint: "try again", Err: errors.New("somebody else is clearing up")}
+	}
+	return err
 }
 
 // learnUmask looks at what a new file gets: to ask the kernel would change it for a moment,
@@ -146,6 +185,12 @@ func (a *Area) Close() error {
 	}
 	if a.place != nil {
 		err = a.place.RemoveAll(a.name)
+		if a.trial != nil {
+			if err == nil {
+				err = os.Remove(filepath.Join(a.at, a.name+trialSuffix))
+			}
+			_ = a.trial.Unlock()
+		}
 		if a.place != a.root {
 			err = errors.Join(err, a.place.Close())
 		}

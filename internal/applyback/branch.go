@@ -71,7 +71,7 @@ type blob struct{ mode, id string }
 
 // check looks at names and finds HEAD.
 func (b *brancher) check(ctx context.Context, name string) error {
-	if _, err := b.git.run(ctx, nil, "check-ref-format", b.ref); err != nil || strings.HasPrefix(name, "-") {
+	if _, err := b.git.run(ctx, nil, "check-ref-format", b.ref); err != nil || strings.HasPrefix(name, "-") || name == "HEAD" {
 		return &api.Error{Kind: api.Invalid, Hint: "choose a name as git takes it, such as workspace/fix", Err: fmt.Errorf("%q is no name of a branch", name)}
 	}
 	if _, err := b.git.run(ctx, nil, "show-ref", "--verify", "--quiet", b.ref); err == nil {

@@ -168,7 +168,7 @@ func TestBranchRefuses(t *testing.T) {
 	}
 	_ = a.Close()
 	b.repository(t)
-	for name, kind := range map[string]api.Kind{"main": api.Exists, "a..b": api.Invalid, "-x": api.Invalid, "": api.Invalid, "x.lock": api.Invalid} {
+	for name, kind := range map[string]api.Kind{"main": api.Exists, "a..b": api.Invalid, "-x": api.Invalid, "HEAD": api.Invalid, "": api.Invalid, "x.lock": api.Invalid} {
 		if _, err := b.branch(t, name, project, theirs); !errors.Is(err, kind) {
 			t.Errorf("%q: %v, want %s", name, err, kind)
 		}

@@ -14,6 +14,7 @@ import (
 type Change struct {
 	Path     string // below the directory; bytes, as names are
 	Old, New *State // nil: there is nothing
+	Autorun  string // why it would run by itself, where its name does not tell; else empty
 
 	content piece // what New holds; none where that is what Old held
 	base    piece // what Old held; none where nobody told

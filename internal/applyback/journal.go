@@ -15,6 +15,9 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/sys"
 )
 
+// journals is the directory in the state directory where they lie.
+const journals = "applying"
+
 // journal says what is being done to a directory, so that it can be taken back by whoever
 // comes after. It is two files in a private directory: a lock, and the journal itself,
 // which is there while there is something to be taken back or cleared away.
@@ -63,7 +66,7 @@ func idOf(info archive.Info) id { return id{info.Device, info.Inode} }
 
 // openJournal locks the journal of a directory.
 func openJournal(state, dir string) (*journal, error) {
-	at := filepath.Join(state, "applying")
+	at := filepath.Join(state, journals)
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return nil, sys.Explain("", err)
 	}

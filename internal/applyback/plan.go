@@ -123,7 +123,7 @@ func (p *Plan) allowed(all []Change, allowAutorun bool) (changes []Change, refus
 			continue
 		}
 		e := c.entry()
-		if why, flagged := autorun.Reason(c.Path); flagged && c.New != nil {
+		if why, flagged := reason(&c); flagged && c.New != nil {
 			e.Flagged = &why
 			if !allowAutorun {
 				refused = append(refused, refusal{c.Path, why})
@@ -136,6 +136,14 @@ func (p *Plan) allowed(all []Change, allowAutorun bool) (changes []Change, refus
 		p.warn("what changed in a .git is left out (%d): what was committed in the workspace comes as changes of files", git)
 	}
 	return changes, refused
+}
+
+// reason says why a file would run by itself on this machine.
+func reason(c *Change) (why string, flagged bool) {
+	if why, flagged := autorun.Reason(c.Path); flagged {
+		return why, true
+	}
+	return c.Autorun, c.Autorun != ""
 }
 
 func (p *Plan) warn(format string, args ...any) {

@@ -88,7 +88,7 @@ func applyText(x *api.Apply) string {
 		if e.Flagged != nil {
 			note += " (would run by itself: " + *e.Flagged + ")"
 		}
-		p.line("%s %s%s", applyLetter(e.Status), e.Path, note)
+		p.line("%s %s%s", applyLetter(e.Status), exactPath(e.Path, e.PathBase64), note)
 	}
 	s := x.Summary
 	line := fmt.Sprintf("[workspace-apply] workspace_id=%s directory=%s total=%d added=%d modified=%d deleted=%d type_changed=%d already=%d merged=%d",

@@ -36,6 +36,7 @@ func newApplied() api.Apply {
 			{Path: "a\x1b[31m", Status: api.DiffAdded},
 			{Path: "b", Status: api.DiffModified, Merged: true},
 			{Path: "c", Status: api.DiffDeleted},
+			{Path: "c\ufffd", PathBase64: text("Y/8="), Status: api.DiffDeleted},
 			{Path: "d", Status: api.DiffTypeChanged},
 		},
 		Warnings: []string{"2 changes in a .git were left out"},

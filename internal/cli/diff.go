@@ -180,12 +180,17 @@ func (a *app) diffNotes(warnings []string, entries []api.DiffEntry) {
 
 // diffPath is the path of an entry for a line of ours.
 func diffPath(e *api.DiffEntry) string {
-	if e.PathBase64 != nil {
-		if exact, err := base64.StdEncoding.DecodeString(*e.PathBase64); err == nil {
+	return exactPath(e.Path, e.PathBase64)
+}
+
+// exactPath is a path whose bytes are told beside it where they are no text.
+func exactPath(path string, coded *string) string {
+	if coded != nil {
+		if exact, err := base64.StdEncoding.DecodeString(*coded); err == nil {
 			return shownPath(string(exact))
 		}
 	}
-	return shownPath(e.Path)
+	return shownPath(path)
 }
 
 // letters of a status, as git has them.

@@ -56,7 +56,7 @@ func newFiles() fakeFiles {
 	}
 }
 
-func (w fakeWorkspace) Files() files { return filesOf{w.c} }
+func (w fakeWorkspace) Files() files { return filesOf(w) }
 
 func (w fakeWorkspace) ApplyPatch(_ context.Context, patch io.Reader, req api.PatchRequest) (*api.Patch, error) {
 	given, err := io.ReadAll(patch)

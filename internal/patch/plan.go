@@ -3,7 +3,6 @@ package patch
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -295,9 +294,12 @@ func (p *planner) lookBelow(at string) (Info, error) {
 	if err := p.checkParents(at, true); err != nil {
 		return Info{}, err
 	}
-	for above := path.Dir(at); above != "."; above = path.Dir(above) {
-		if info, err := p.lstat(above); err != nil || info.Kind != Directory {
-			return Info{}, err // nothing can be below it
+	for i := range len(at) {
+		if at[i] != '/' {
+			continue
+		}
+		if info, err := p.lstat(at[:i]); err != nil || info.Kind != Directory {
+			return Info{}, err // nothing can be below it, nor may it be looked for behind a link
 		}
 	}
 	return p.lstat(at)

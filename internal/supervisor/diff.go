@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/autorun"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
@@ -85,6 +86,11 @@ type differences interface {
 	close(specials []string) error
 }
 
+// treeHint is the next step where a tree is more than is read: too deep, or too much.
+func (s *supervisor) treeHint() string {
+	return "`pyro workspace file delete " + s.ID + " PATH --recursive` removes what is named there, or move it out of " + api.WorkspacePath
+}
+
 // attempts is how often a diff is tried while the guest writes.
 const attempts = 3
 
@@ -108,10 +114,15 @@ func (s *supervisor) diff(ctx context.Context, req api.DiffRequest, to differenc
 }
 
 func (s *supervisor) diffError(err error) error {
-	if err == nil || errors.Is(err, errClientLeft) || !s.endsNow(err) {
+	switch {
+	case err == nil || errors.Is(err, errClientLeft):
 		return err
+	case s.endsNow(err):
+		return s.tooLate(opDiff)
+	case errors.Is(err, api.Invalid) && api.HintOf(err) == "": // of the request all is known to be good
+		return &api.Error{Kind: api.Invalid, Hint: s.treeHint(), Err: err}
 	}
-	return s.tooLate(opDiff)
+	return err
 }
 
 func (s *supervisor) tryDiff(ctx context.Context, b *box, req api.DiffRequest, to differences) error {
@@ -131,7 +142,8 @@ func (s *supervisor) tryDiff(ctx context.Context, b *box, req api.DiffRequest, t
 	if ours {
 		c.known = s.knowing(b)
 	}
-	if err := walkInto(ctx, b, c); err != nil {
+	bare := new(autorun.Bare)
+	if err := walkBoth(ctx, b, c, bare); err != nil {
 		return err
 	}
 	if err := c.hash(ctx, b); err != nil {
@@ -140,7 +152,7 @@ func (s *supervisor) tryDiff(ctx context.Context, b *box, req api.DiffRequest, t
 	if ours {
 		s.keepScan(b, c.stamps)
 	}
-	if err := s.tell(ctx, b, req, from, c.changes, to); err != nil {
+	if err := s.tell(ctx, &fetcher{s: s, b: b, longest: to.longest(), bare: bare}, req, from, c.changes, to); err != nil {
 		return err
 	}
 	return to.close(c.specials)
@@ -158,7 +170,14 @@ func within(paths []string) func(string) bool {
 
 // walkInto feeds a comparison with what is in the workspace now.
 func walkInto(ctx context.Context, b *box, c *comparison) error {
+	return walkBoth(ctx, b, c, new(autorun.Bare))
+}
+
+// walkBoth does it, and looks for repositories of git: changes alone would not tell where
+// one is made of what was there before.
+func walkBoth(ctx context.Context, b *box, c *comparison, bare *autorun.Bare) error {
 	_, err := b.agent().Walk(ctx, wire.WalkRequest{Path: api.WorkspacePath, Recursive: true, MaxEntries: maxWalked(len(c.old))}, func(e *wire.WalkEntry) error {
+		bare.See(string(e.Path), e.Kind == string(wire.Directory) || e.Kind == string(wire.Symlink))
 		c.see(e)
 		return nil
 	})
@@ -218,8 +237,7 @@ func (c *comparison) hash(ctx context.Context, b *box) error {
 }
 
 // tell fetches what differs, some of it at a time, and hands it on.
-func (s *supervisor) tell(ctx context.Context, b *box, req api.DiffRequest, from former, changes []difference, to differences) error {
-	f := &fetcher{s: s, b: b, longest: to.longest()}
+func (s *supervisor) tell(ctx context.Context, f *fetcher, req api.DiffRequest, from former, changes []difference, to differences) error {
 	if wanted := f.formerFiles(changes); len(wanted) > 0 && !req.NoPatch {
 		var err error
 		if f.before, err = from.contents(ctx, wanted); err != nil {
@@ -270,6 +288,9 @@ func (f *fetcher) hand(ctx context.Context, got *pulled, batch []difference, to 
 		}
 		if old.kind == now.kind && old.sameContent(now) {
 			old.content, now.content = nil, nil
+		}
+		if now.exists() {
+			now.why, _ = f.bare.Reason(batch[i].path)
 		}
 		if err := to.take(batch[i].path, old, now); err != nil {
 			return err

@@ -12,8 +12,9 @@ import (
 // comparison finds out, from a former tree and from what a walk of the guest tells, what
 // may have changed. It is fed the entries of the walk in their order, and then ended.
 //
-// What is compared are files, symlinks and empty directories. A directory that is on both
-// sides is no change, whatever came into it or went.
+// What is compared are files, symlinks and empty directories. A directory that was empty,
+// and is not any more, is no change. One that has become empty is added: by what went
+// alone nobody could tell it from one that went with it.
 type comparison struct {
 	old    []node                        // in the order of a walk
 	wanted func(string) bool             // which paths are asked about
@@ -110,8 +111,7 @@ func (c *comparison) place(e *wire.WalkEntry, empty bool) {
 		c.i++
 		return
 	}
-	implied := c.i < len(c.old) && isBelow(c.old[c.i].path, path)
-	if c.counts(path, &now, empty) && !(implied && now.kind == archive.KindDirectory) {
+	if c.counts(path, &now, empty) {
 		c.note(difference{path: path, now: &now, need: contentOf(&now)})
 	}
 }
@@ -154,8 +154,8 @@ func (c *comparison) both(i int, now *seen, empty bool) {
 	n := &c.old[i]
 	counts := c.counts(n.path, now, empty)
 	switch {
-	case n.kind == archive.KindDirectory && now.kind == archive.KindDirectory:
-		if c.wasEmpty(i) && empty && n.mode != anyMode && n.mode != now.mode {
+	case n.kind == archive.KindDirectory && now.kind == archive.KindDirectory && c.wasEmpty(i):
+		if empty && n.mode != anyMode && n.mode != now.mode {
 			c.note(difference{path: n.path, old: n, now: now, at: i})
 		}
 	case n.kind == archive.KindDirectory && !c.wasEmpty(i):

@@ -97,8 +97,8 @@ func TestComparison(t *testing.T) {
 		"file to directory":          {old: []string{"f f 644 3"}, now: []string{"d f 755", "f f/a 644 1"}, want: []string{"f file - known", "f/a - file fetch"}},
 		"directory to file":          {old: []string{"d f 755", "f f/a 644 1"}, now: []string{"f f 644 3"}, want: []string{"f - file fetch", "f/a file - known"}},
 		"an empty directory fills":   {old: []string{"d d 755"}, now: []string{"d d 755", "f d/f 644 1"}, want: []string{"d/f - file fetch"}},
-		"a directory becomes empty":  {old: []string{"d d 755", "f d/f 644 1"}, now: []string{"d d 755"}, want: []string{"d/f file - known"}},
-		"only implied, and empty":    {old: []string{"f a/b/c 644 1"}, now: []string{"d a 755", "d a/b 755"}, want: []string{"a/b/c file - known"}},
+		"a directory becomes empty":  {old: []string{"d d 755", "f d/f 644 1"}, now: []string{"d d 755"}, want: []string{"d - directory known", "d/f file - known"}},
+		"only implied, and empty":    {old: []string{"f a/b/c 644 1"}, now: []string{"d a 755", "d a/b 755"}, want: []string{"a/b - directory known", "a/b/c file - known"}},
 		"only implied, and the same": {old: []string{"f a/b/c 644 1"}, now: []string{"d a 755", "d a/b 755", "f a/b/c 644 1"}, want: []string{"a/b/c file file hash"}},
 		"by path, not by walk": {
 			now:  []string{"d a 755", "f a/b 644 1", "f a-b 644 1", "f a.b 644 1"},

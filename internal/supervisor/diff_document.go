@@ -68,8 +68,13 @@ func (d *document) take(path string, old, now *side) error {
 	return nil
 }
 
-// longest implements differences.
-func (d *document) longest() int64 { return api.MaxDiffFile }
+// longest implements differences. Of names alone no content is read.
+func (d *document) longest() int64 {
+	if d.noPatch {
+		return -1
+	}
+	return api.MaxDiffFile
+}
 
 // compare adds what a patch says of an entry. It reports whether that is a change of lines.
 func (d *document) compare(e *api.DiffEntry, path string, old, now *side) (lines bool, err error) {
@@ -251,6 +256,8 @@ func describe(path string, old, now *side) api.DiffEntry {
 	}
 	if why, flagged := autorun.Reason(path); flagged && now.exists() {
 		e.Flagged = &why
+	} else if now.why != "" {
+		e.Flagged = &now.why
 	}
 	return e
 }

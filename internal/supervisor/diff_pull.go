@@ -11,6 +11,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/archive"
+	"github.com/pyro-sandbox/pyro/internal/autorun"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
@@ -23,7 +24,8 @@ type side struct {
 	target  string       // of a symlink
 	content io.ReaderAt  // of a file; nil where nobody needs it, or it is too long
 	digest  [sha256.Size]byte
-	unread  bool // a file that is too long to be read
+	unread  bool   // a file that is too long to be read
+	why     string // it would run by itself, for more than its name; empty: its name tells
 }
 
 func (d *side) exists() bool { return d.kind != "" }
@@ -52,6 +54,7 @@ type fetcher struct {
 	b       *box
 	before  contents // nil: nobody asks what files held
 	longest int64    // files that are longer are not read, in bytes
+	bare    *autorun.Bare
 }
 
 // batches parts changes, in their order, so that what is fetched for each part is bounded.

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/engine"
 	"github.com/pyro-sandbox/pyro/internal/fault"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/wire"
@@ -32,16 +33,8 @@ type scans struct {
 	sum [sha256.Size]byte // of the file
 }
 
-// steady is a sandbox in which a file whose device, inode, size and time of change are as
-// they were has the content that it had, by whichever way it could have been written to.
-// Of Linux that is not true: what is written to a page of a shared mapping that is dirty
-// already changes no time. So it has to be said.
-type steady interface {
-	TellsWrites() bool
-}
-
 func (b *box) tellsWrites() bool {
-	told, ok := b.Sandbox.(steady)
+	told, ok := b.Sandbox.(engine.WriteTeller)
 	return ok && told.TellsWrites()
 }
 
@@ -50,6 +43,9 @@ func (s *supervisor) knowing(b *box) func(int, *fileStamp) verdict {
 	stamps := s.lastScan(b)
 	next := 0
 	return func(at int, now *fileStamp) verdict {
+		if now.ctime == 0 {
+			return unknown // see wire.WalkEntry
+		}
 		for next < len(stamps) && stamps[next].at < at {
 			next++
 		}

@@ -109,3 +109,21 @@ func TestDiffReadsAllWhereWritesAreNotTold(t *testing.T) {
 		t.Errorf("%s: %q", stamp, got)
 	}
 }
+
+// A file that may change unseen is read each time, whatever is known of it.
+func TestKnowingNothingOfWhatMayChangeUnseen(t *testing.T) {
+	s := &supervisor{}
+	var err error
+	if s.held, err = enginetest.NewStore(t).Create(testID); err != nil {
+		t.Fatal(err)
+	}
+	b := &box{Sandbox: steadyBox{}}
+	s.keepScan(b, []fileStamp{{at: 0, inode: 5, ctime: 7, same: true}, {at: 1, inode: 6, ctime: 0, same: true}})
+	known := s.knowing(b)
+	if got := known(0, &fileStamp{inode: 5, ctime: 7}); got != same {
+		t.Errorf("a file with a time: %v", got)
+	}
+	if got := known(1, &fileStamp{inode: 6, ctime: 0}); got != unknown {
+		t.Errorf("a file without one: %v", got)
+	}
+}

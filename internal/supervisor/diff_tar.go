@@ -99,16 +99,20 @@ func (m *member) content(r io.ReaderAt) (io.ReaderAt, [sha256.Size]byte, error) 
 
 // window reads a file a piece at a time and skips what nobody asks for.
 type window struct {
-	r    io.ReaderAt
-	size int64
-	next int64 // of the file, the byte that is read next
-	buf  []byte
-	held []byte // of buf, what begins at next
+	r     io.ReaderAt
+	size  int64
+	next  int64 // of the file, the byte that is read next
+	buf   []byte
+	held  []byte // of buf, what begins at next
+	piece int64  // how much is read next, in bytes
 }
 
-// windowSize is how much is read at once, in bytes: a few headers and what is between them
-// where files are small.
-const windowSize = 16 << 10
+// A piece is small after a file was skipped, which may be one of many, and grows as long as
+// nothing is: where files are small it has a few headers and what is between them.
+const (
+	minWindow = 2 << 10
+	maxWindow = 16 << 10
+)
 
 // Read implements io.Reader.
 func (w *window) Read(p []byte) (int, error) {
@@ -117,12 +121,14 @@ func (w *window) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if w.buf == nil {
-			w.buf = make([]byte, windowSize)
+			w.buf = make([]byte, maxWindow)
 		}
-		n, err := w.r.ReadAt(w.buf[:min(int64(len(w.buf)), w.size-w.next)], w.next)
+		w.piece = max(w.piece, minWindow)
+		n, err := w.r.ReadAt(w.buf[:min(w.piece, w.size-w.next)], w.next)
 		if n == 0 {
 			return 0, err
 		}
+		w.piece = min(2*w.piece, maxWindow)
 		w.held = w.buf[:n]
 	}
 	n := copy(p, w.held)
@@ -144,7 +150,7 @@ func (w *window) Seek(offset int64, whence int) (int64, error) {
 	if ahead := offset - w.next; ahead >= 0 && ahead <= int64(len(w.held)) {
 		w.held = w.held[ahead:]
 	} else {
-		w.held = nil
+		w.held, w.piece = nil, minWindow
 	}
 	w.next = offset
 	return offset, nil

@@ -144,6 +144,34 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestDiffFlagsRepositories: changes that make a repository of a directory, with what was
+// there before, are flagged.
+func TestDiffFlagsRepositories(t *testing.T) {
+	b := newBench(t)
+	r := b.startSeeded(t, aProject(t))
+	r.shell(t, `set -e
+		mkdir -p bare/objects bare/refs half/objects
+		echo 'ref: refs/heads/a' | tee bare/HEAD half/HEAD >half/config
+		echo '[core]' >bare/config; : >bare/description`)
+	for _, e := range r.diff(t, nil).Entries {
+		want := e.Path == "bare/HEAD" || e.Path == "bare/config"
+		if (e.Flagged != nil) != want {
+			t.Errorf("%s is flagged: %v", e.Path, !want)
+		}
+	}
+}
+
+// TestDiffOfATreeThatIsTooDeep ends with a next step that is of use.
+func TestDiffOfATreeThatIsTooDeep(t *testing.T) {
+	b := newBench(t)
+	r := b.startSeeded(t, aProject(t))
+	r.shell(t, `for i in $(seq 300); do mkdir deep && cd deep || exit 1; done`)
+	said := r.call(t, "GET", "/v1/diff", nil, nil)
+	if said == nil || said.Kind != api.Invalid || !strings.Contains(said.Hint, "file delete") {
+		t.Errorf("%+v", said)
+	}
+}
+
 func checkEntries(t *testing.T, found api.WorkspaceDiff) {
 	t.Helper()
 	by := make(map[string]api.DiffEntry)

@@ -53,7 +53,6 @@ type listing struct {
 	s      *supervisor
 	device uint64 // of the disk's directories
 	out    *api.DiskList
-	err    error
 }
 
 func (s *supervisor) listDisk(ctx context.Context, req api.DiskListRequest) (*api.DiskList, error) {

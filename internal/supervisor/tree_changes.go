@@ -62,7 +62,7 @@ func (c *changeStream) longest() int64 { return math.MaxInt64 }
 // take implements differences.
 func (c *changeStream) take(path string, old, now *side) error {
 	change := api.TreeChange{
-		Path: []byte(path), Old: treeSide(old), New: treeSide(now),
+		Path: []byte(path), Old: treeSide(old), New: treeSide(now), Why: now.why,
 		Content: now.kind == archive.KindFile && now.content != nil, Base: old.kind == archive.KindFile && old.content != nil,
 	}
 	payload, err := json.Marshal(change)

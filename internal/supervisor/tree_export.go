@@ -151,6 +151,8 @@ func (s *supervisor) outError(op string, err error) error {
 		hint = "`pyro workspace file list " + s.ID + " --recursive` shows what is there"
 	case kind == api.Denied:
 		hint = "links are not followed; name the place that they lead to"
+	case kind == api.Invalid: // of the request all is known to be good
+		hint = s.treeHint()
 	case kind == api.Conflict:
 		hint = "try again when less is written there"
 	case kind == api.Unavailable, kind == api.Internal:

@@ -50,7 +50,7 @@ type WalkEntry struct {
 	Mode   uint32 // twelve bits
 	Size   int64  // of a file its length, of a symlink that of its target, else 0
 	MTime  int64
-	CTime  int64 // of the inode, which no user can set
+	CTime  int64 // of the inode, which no user can set; 0: the content may change without it
 	Device uint64
 	Inode  uint64 // of two entries with the same Device and Inode both are the same file
 	Links  uint64 // names that it has

@@ -73,6 +73,10 @@ func Main(argv []string, stdout, stderr io.Writer) int {
 			_, _ = fmt.Fprintln(stderr, "pyro-runsc: ioctl: "+oneLine(err.Error()))
 			return exitLaunch
 		}
+		if err := tellShared(new(sharedFiles)); err != nil {
+			_, _ = fmt.Fprintln(stderr, "pyro-runsc: mmap: "+oneLine(err.Error()))
+			return exitLaunch
+		}
 	}
 	os.Args = args // where runsc reads them
 	cli.Run(nil, Commands(), []subcommands.Command{})

@@ -1,0 +1,11 @@
+package gvisor
+
+import "github.com/pyro-sandbox/pyro/internal/engine"
+
+var _ engine.WriteTeller = (*sandbox)(nil)
+
+// TellsWrites implements engine.WriteTeller. gVisor changes the time of a file with every
+// write but those through shared mappings, and pyro-runsc tells which files were ever
+// mapped so. Of a sandbox that started from memory it does not know those that its
+// processes had mapped before.
+func (s *sandbox) TellsWrites() bool { return s.spec.Memory == "" }
