@@ -42,8 +42,8 @@ type TreeChange struct {
 	New  *TreeSide `json:"n"` // null: there is nothing
 
 	Why     string `json:"w"` // "" or: it would run by itself on this machine, where its name does not tell
-	Content bool   `json:"c"`           // New.Size bytes follow
-	Base    bool   `json:"b"`           // then Old.Size bytes follow
+	Content bool   `json:"c"` // New.Size bytes follow
+	Base    bool   `json:"b"` // then Old.Size bytes follow
 }
 
 // TreeSide is a file, symlink or empty directory.

@@ -94,7 +94,7 @@ var shapes = []struct {
 	{Apply{}, ``, `workspace_id directory dry_run changed branch commit summary entries warnings`},
 	{ApplySummary{}, ``, `total added modified deleted type_changed already merged`},
 	{ApplyEntry{}, ``, `path path_base64 status already merged flagged`},
-	{TreeChange{}, ``, `p o n c b`},
+	{TreeChange{}, ``, `p o n c b w`},
 	{TreeSide{}, ``, `k m s d l`},
 	{ChangesEnd{}, ``, `count warnings`},
 	{Policy{}, ``, `capacity default_ttl_seconds min_ttl_seconds max_ttl_seconds disk_mib`},
