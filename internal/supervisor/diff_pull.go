@@ -55,6 +55,7 @@ type fetcher struct {
 	before  contents // nil: nobody asks what files held
 	longest int64    // files that are longer are not read, in bytes
 	bare    *autorun.Bare
+	sum     int64 // bytes of files that were asked for
 }
 
 // batches parts changes, in their order, so that what is fetched for each part is bounded.
@@ -97,6 +98,25 @@ func (p *pulled) close() {
 	}
 }
 
+// namesRoom is for the names of what takes no room on a disk, such as empty files.
+const namesRoom = 256 << 20
+
+// mostOut is how many bytes may be taken out of the workspace at once: what its disk holds.
+// A file with holes may be as long as it likes, and would fill the disk of this machine.
+func (s *supervisor) mostOut() int64 {
+	if !isolates(s.box().engine) {
+		return archive.TreeLimits.Bytes
+	}
+	return int64(s.recorded().Request.DiskMiB)<<20 + namesRoom
+}
+
+func (s *supervisor) tooMuchOut() error {
+	return &api.Error{
+		Kind: api.Invalid, Hint: "files with holes are written out in full: delete them, or take out what you need by path",
+		Err: fmt.Errorf("more would come out than its disk of %d MiB can hold", s.recorded().Request.DiskMiB),
+	}
+}
+
 // errMoved is why what was found cannot be told: it is not there any more as it was found.
 var errMoved = &api.Error{
 	Kind: api.Conflict, Hint: "do it again when less is written there",
@@ -112,18 +132,22 @@ func (f *fetcher) pull(ctx context.Context, changes []difference) (*pulled, erro
 		if c := &changes[i]; f.fetches(c) {
 			request.Only = append(request.Only, []byte(c.path))
 			most += c.now.size + batchSlack
+			f.sum += c.now.size
 			wanted[c.path] = true
 		}
 	}
 	if len(wanted) == 0 {
 		return &pulled{}, nil
 	}
+	if f.sum > f.s.mostOut() {
+		return nil, f.s.tooMuchOut()
+	}
 	scratch, err := f.s.scratchFile()
 	if err != nil {
 		return nil, err
 	}
 	p := &pulled{f: scratch}
-	if _, err = f.b.agent().Pull(ctx, request, &atMostBytes{scratch, most}); err == nil {
+	if _, err = f.b.agent().Pull(ctx, request, &atMostBytes{scratch, most, errMoved}); err == nil {
 		err = p.read(ctx, wanted)
 	}
 	if err != nil {
@@ -138,12 +162,13 @@ func (f *fetcher) pull(ctx context.Context, changes []difference) (*pulled, erro
 type atMostBytes struct {
 	io.Writer
 	left int64
+	over error // what is said when more comes
 }
 
 // Write implements io.Writer.
 func (w *atMostBytes) Write(p []byte) (int, error) {
 	if w.left -= int64(len(p)); w.left < 0 {
-		return 0, errMoved
+		return 0, w.over
 	}
 	return w.Writer.Write(p)
 }

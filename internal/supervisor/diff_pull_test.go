@@ -56,7 +56,7 @@ func TestFetchedContentCounts(t *testing.T) {
 
 func TestFetchTakesNoMoreThanWasTold(t *testing.T) {
 	var b bytes.Buffer
-	w := &atMostBytes{&b, 5}
+	w := &atMostBytes{&b, 5, errMoved}
 	if _, err := w.Write([]byte("12345")); err != nil {
 		t.Error(err)
 	}

@@ -69,7 +69,8 @@ func (s *supervisor) sendTree(ctx context.Context, conn net.Conn, path, kind str
 		s.sendFailure(conn, api.About(opExport, s.ID, err))
 		return
 	}
-	reply, err := s.agent().Pull(ctx, wire.PullRequest{Path: path, All: true}, pieces{conn})
+	out := &atMostBytes{pieces{conn}, s.mostOut(), s.tooMuchOut()}
+	reply, err := s.agent().Pull(ctx, wire.PullRequest{Path: path, All: true}, out)
 	if err != nil {
 		s.sendFailure(conn, s.outError(opExport, err))
 		return
