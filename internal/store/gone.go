@@ -21,6 +21,7 @@ const (
 	maxEpitaph = 64 << 10 // bytes
 
 	sweptPrefix = "swept-"
+	sweepTries  = 10
 )
 
 // WriteEpitaph leaves one line of JSON that is found under the workspace's id for a
@@ -129,7 +130,13 @@ func (s *Store) sweepEntry(name string) error {
 		}
 		name = swept
 	}
-	return s.disk.RemoveTree(s.trash(), name)
+	for try := 1; ; try++ {
+		err := s.disk.RemoveTree(s.trash(), name)
+		if !sys.IsNotEmpty(err) || try == sweepTries {
+			return err
+		}
+		// Whoever was just making it put its lock there, and makes another (see create).
+	}
 }
 
 func (s *Store) sweepEpitaphs() error {
