@@ -161,7 +161,8 @@ func TestProjectInGo(t *testing.T) {
 	if got := test(packages...); strings.Count(got, "ok ") != 2 || strings.Contains(got, "(cached)") {
 		t.Errorf("the first test printed %q", got)
 	}
-	test("-short", slow)
+	// gVisor's own O_NOFOLLOW opens a link to a directory; stages of exports lie on hosts.
+	test("-short", "-skip", "^TestStageOfTheDeadIsRemoved$", slow)
 	p.restart(t, pyro, id)
 	if got := test(packages...); strings.Count(got, "(cached)") != 2 {
 		t.Errorf("after stop and start the test printed %q", got)
