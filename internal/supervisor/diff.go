@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -52,24 +53,14 @@ func diffRequest(q url.Values) (api.DiffRequest, error) {
 
 // streamDiff sends the patch as it is made. A client that goes away ends it.
 func (s *supervisor) streamDiff(w http.ResponseWriter, r *http.Request, req api.DiffRequest) {
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
-	defer cancel(nil)
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel(errClientLeft)
-	}()
-	out := newPatchStream(s, conn)
-	if err := s.diff(ctx, req, out); err != nil {
-		s.sendFailure(conn, api.About(opDiff, s.ID, err))
-		return
-	}
-	send(conn, wire.FrameExit, out.end)
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		out := newPatchStream(s, conn)
+		if err := s.diff(ctx, req, out); err != nil {
+			s.sendFailure(conn, api.About(opDiff, s.ID, err))
+			return
+		}
+		send(conn, wire.FrameExit, out.end)
+	})
 }
 
 // differences takes what a diff finds, by path.

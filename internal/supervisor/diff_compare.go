@@ -99,7 +99,7 @@ func (c *comparison) end() {
 // place finds the place of an entry in the former tree.
 func (c *comparison) place(e *wire.WalkEntry, empty bool) {
 	path := string(e.Path)
-	for ; c.i < len(c.old) && compareWalked(c.old[c.i].path, path) < 0; c.i++ {
+	for ; c.i < len(c.old) && wire.CompareWalked(c.old[c.i].path, path) < 0; c.i++ {
 		c.gone(c.i)
 	}
 	now := seen{

@@ -119,7 +119,7 @@ func TestComparison(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			slices.SortFunc(tt.now, func(a, b string) int {
-				return compareWalked(strings.Fields(a)[1], strings.Fields(b)[1])
+				return wire.CompareWalked(strings.Fields(a)[1], strings.Fields(b)[1])
 			})
 			c, got := comparedWith(nodesOf(tt.old...), tt.now, nil, tt.paths...)
 			if diff := cmp.Diff(tt.want, got); diff != "" {

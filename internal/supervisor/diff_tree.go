@@ -12,6 +12,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/archive"
+	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
@@ -108,7 +109,7 @@ func (t *seedTree) node(e *workspace.ManifestEntry) (node, error) {
 
 // inWalkOrder sorts nodes as a walk tells them. Of several with one path the last stays.
 func inWalkOrder(all []node) []node {
-	order := func(a, b node) int { return compareWalked(a.path, b.path) }
+	order := func(a, b node) int { return wire.CompareWalked(a.path, b.path) }
 	if !slices.IsSortedFunc(all, order) {
 		slices.SortStableFunc(all, order)
 	}
@@ -120,26 +121,6 @@ func inWalkOrder(all []node) []node {
 		kept = append(kept, n)
 	}
 	return kept
-}
-
-// compareWalked compares two paths by the order of a walk, in which a directory is
-// followed by what is in it: as strings.Compare does where the slash comes before every
-// byte of a name.
-func compareWalked(a, b string) int {
-	for i := range min(len(a), len(b)) {
-		switch {
-		case a[i] == b[i]:
-			continue
-		case a[i] == '/':
-			return -1
-		case b[i] == '/':
-			return 1
-		case a[i] < b[i]:
-			return -1
-		}
-		return 1
-	}
-	return len(a) - len(b)
 }
 
 // isBelow reports whether a path is that of something in a directory, at any depth.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"path"
 	"slices"
@@ -179,24 +180,14 @@ func (s *supervisor) serveDiskTar(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, opExportDisk, nil, err)
 		return
 	}
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}()
-	got, err := s.agent().Pull(ctx, wire.PullRequest{Path: s.guestPath(req.Path), All: true}, pieces{conn})
-	if err != nil {
-		s.sendFailure(conn, api.About(opExportDisk, s.ID, err))
-		return
-	}
-	send(conn, wire.FrameExit, api.DiskExport{WorkspaceID: s.ID, Skipped: int(min(got.Skipped, 1<<31-1))})
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		got, err := s.agent().Pull(ctx, wire.PullRequest{Path: s.guestPath(req.Path), All: true}, pieces{conn})
+		if err != nil {
+			s.sendFailure(conn, api.About(opExportDisk, s.ID, err))
+			return
+		}
+		send(conn, wire.FrameExit, api.DiskExport{WorkspaceID: s.ID, Skipped: int(min(got.Skipped, 1<<31-1))})
+	})
 }
 
 // ofDisk says in the words of the guest what the agent says about a path, of an agent that

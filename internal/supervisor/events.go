@@ -241,19 +241,9 @@ func (s *supervisor) serveFollowEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.events.following.Add(1)
 	defer s.events.following.Add(-1)
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}()
-	s.followEvents(ctx, conn, from)
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		s.followEvents(ctx, conn, from)
+	})
 }
 
 func (s *supervisor) followEvents(ctx context.Context, conn net.Conn, from int64) {

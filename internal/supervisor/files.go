@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -200,31 +201,21 @@ func (s *supervisor) serveFileContent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}()
-	length := req.Length
-	if length == 0 {
-		length = -1
-	}
-	got, err := s.agent().ReadRange(ctx, req.Path, req.Offset, length, pieces{conn})
-	if err != nil {
-		s.sendFailure(conn, s.filesError(opReadFile, err))
-		return
-	}
-	send(conn, wire.FrameExit, api.FileRange{
-		WorkspaceID: s.ID, Path: req.Path, SizeBytes: got.Size, Offset: req.Offset, BytesRead: got.Length,
-		Truncated: req.Offset+got.Length < got.Size, Mode: octal(got.Mode), ModifiedAt: api.At(time.Unix(0, got.MTime)),
-		ExecutionMode: s.recorded().Engine.Mode,
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		length := req.Length
+		if length == 0 {
+			length = -1
+		}
+		got, err := s.agent().ReadRange(ctx, req.Path, req.Offset, length, pieces{conn})
+		if err != nil {
+			s.sendFailure(conn, s.filesError(opReadFile, err))
+			return
+		}
+		send(conn, wire.FrameExit, api.FileRange{
+			WorkspaceID: s.ID, Path: req.Path, SizeBytes: got.Size, Offset: req.Offset, BytesRead: got.Length,
+			Truncated: req.Offset+got.Length < got.Size, Mode: octal(got.Mode), ModifiedAt: api.At(time.Unix(0, got.MTime)),
+			ExecutionMode: s.recorded().Engine.Mode,
+		})
 	})
 }
 

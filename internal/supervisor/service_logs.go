@@ -64,19 +64,9 @@ func (s *supervisor) serveFollowService(w http.ResponseWriter, r *http.Request) 
 		s.answer(w, op, nil, err)
 		return
 	}
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}()
-	s.follow(ctx, conn, service, lines)
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		s.follow(ctx, conn, service, lines)
+	})
 }
 
 func (s *supervisor) follow(ctx context.Context, conn net.Conn, service *api.Service, lines *wire.LaxInt) {

@@ -78,6 +78,24 @@ type frames struct{ conn net.Conn }
 
 func (f frames) output(t wire.FrameType, p []byte) error { return wire.WriteFrame(f.conn, t, p) }
 
+// pour answers with frames that send writes. The client has nothing to say: whatever
+// comes from it, its end of file above all, cancels the context.
+func pour(w http.ResponseWriter, r *http.Request, send func(context.Context, net.Conn)) {
+	conn, in, err := upgrade(w)
+	if err != nil {
+		fail(w, &api.Error{Kind: api.Internal, Err: err})
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	go func() { // ends with the client's connection
+		_, _ = in.ReadByte()
+		cancel(errClientLeft)
+	}()
+	send(ctx, conn)
+}
+
 // upgrade takes the connection over from HTTP.
 func upgrade(w http.ResponseWriter) (net.Conn, *bufio.Reader, error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()

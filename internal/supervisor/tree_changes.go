@@ -22,24 +22,14 @@ const opChanges = "apply changes of workspace"
 // for each difference an api.TreeChange, its content as stdout and what there was before as
 // stderr; then api.ChangesEnd or a failure.
 func (s *supervisor) serveChanges(w http.ResponseWriter, r *http.Request) {
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
-	defer cancel(nil)
-	go func() { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel(errClientLeft)
-	}()
-	out := &changeStream{s: s, conn: conn, buf: make([]byte, 256<<10)}
-	if err := s.diff(ctx, api.DiffRequest{Against: api.DiffBaseline}, out); err != nil {
-		s.sendFailure(conn, api.About(opChanges, s.ID, err))
-		return
-	}
-	send(conn, wire.FrameExit, out.end)
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		out := &changeStream{s: s, conn: conn, buf: make([]byte, 256<<10)}
+		if err := s.diff(ctx, api.DiffRequest{Against: api.DiffBaseline}, out); err != nil {
+			s.sendFailure(conn, api.About(opChanges, s.ID, err))
+			return
+		}
+		send(conn, wire.FrameExit, out.end)
+	})
 }
 
 // changeStream implements differences.

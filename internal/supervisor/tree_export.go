@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,19 +48,9 @@ func (s *supervisor) serveTree(w http.ResponseWriter, r *http.Request) {
 		fail(w, s.outError(opExport, err))
 		return
 	}
-	conn, in, err := upgrade(w)
-	if err != nil {
-		fail(w, &api.Error{Kind: api.Internal, Err: err})
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	go func(in *bufio.Reader) { // ends with the client's connection
-		_, _ = in.ReadByte() // it has nothing to say
-		cancel()
-	}(in)
-	s.sendTree(ctx, conn, path, found.Kind)
+	pour(w, r, func(ctx context.Context, conn net.Conn) {
+		s.sendTree(ctx, conn, path, found.Kind)
+	})
 }
 
 func (s *supervisor) sendTree(ctx context.Context, conn net.Conn, path, kind string) {

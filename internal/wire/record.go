@@ -15,20 +15,13 @@ type fields struct {
 var errCut = errors.New("ends in the middle of a record")
 
 // number takes an unsigned number, as encoding/binary has them.
-func (f *fields) number() uint64 {
-	v, n := binary.Uvarint(f.rest)
-	if n <= 0 {
-		f.err = errors.Join(f.err, errCut)
-		f.rest = nil
-		return 0
-	}
-	f.rest = f.rest[n:]
-	return v
-}
+func (f *fields) number() uint64 { return varint(f, binary.Uvarint) }
 
 // signed takes a signed number.
-func (f *fields) signed() int64 {
-	v, n := binary.Varint(f.rest)
+func (f *fields) signed() int64 { return varint(f, binary.Varint) }
+
+func varint[T int64 | uint64](f *fields, decode func([]byte) (T, int)) T {
+	v, n := decode(f.rest)
 	if n <= 0 {
 		f.err = errors.Join(f.err, errCut)
 		f.rest = nil

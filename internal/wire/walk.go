@@ -213,7 +213,7 @@ func (d *walkDecoder) follows(path []byte) error {
 	switch {
 	case !d.recursive && slash >= 0:
 		return errors.New("is further below than was asked for")
-	case compareWalked(d.last, path) >= 0:
+	case CompareWalked(d.last, path) >= 0:
 		return errors.New("does not come after the one before")
 	case bytes.Equal(d.last, parent):
 		if !d.inside {
@@ -225,9 +225,10 @@ func (d *walkDecoder) follows(path []byte) error {
 	return nil
 }
 
-// compareWalked compares two paths by the order of a walk: as bytes.Compare does where
-// the slash comes before every byte of a name.
-func compareWalked(a, b []byte) int {
+// CompareWalked compares two paths by the order of a walk, in which a directory is
+// followed by what is in it: as bytes.Compare does where the slash comes before every
+// byte of a name.
+func CompareWalked[Path []byte | string](a, b Path) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] == b[i] {
 			continue

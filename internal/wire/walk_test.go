@@ -307,7 +307,7 @@ func TestOrderOfWalks(t *testing.T) {
 	sorted := []string{"", "a", "a/\x01", "a/b", "a\x01", "a!", "a!/a", "aa", "b"}
 	for i, a := range sorted {
 		for k, b := range sorted {
-			if got, want := compareWalked([]byte(a), []byte(b)), i-k; got < 0 != (want < 0) || got > 0 != (want > 0) {
+			if got, want := CompareWalked([]byte(a), []byte(b)), i-k; got < 0 != (want < 0) || got > 0 != (want > 0) {
 				t.Errorf("%q and %q: %d", a, b, got)
 			}
 		}
