@@ -45,7 +45,10 @@ var (
 )
 
 // NewFake returns an engine whose files vanish with the test.
-func NewFake(t testing.TB) *Fake { return &Fake{Format: "fake/1", dir: t.TempDir()} }
+func NewFake(t testing.TB) *Fake { return NewFakeIn(t.TempDir()) }
+
+// NewFakeIn returns an engine whose files lie in a directory that is the caller's.
+func NewFakeIn(dir string) *Fake { return &Fake{Format: "fake/1", dir: dir} }
 
 // Info implements engine.Engine. The fake claims a mode of its own nowhere: tests
 // of the domain see what users of an isolated engine see.

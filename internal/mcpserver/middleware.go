@@ -1,0 +1,62 @@
+package mcpserver
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// maxCalls is how many calls of tools are at work at a time. The rest wait.
+const maxCalls = 64
+
+// recoverPanics turns a panic of a handler into the error of its request. The library
+// would let it end the process, and with it every other call.
+func recoverPanics(log *slog.Logger) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					log.Error("panic in a handler", "method", method, "panic", p, "stack", string(debug.Stack()))
+					res, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
+				}
+			}()
+			return next(ctx, method, req)
+		}
+	}
+}
+
+// onlyDeclared refuses the methods of features that the server has not declared. The
+// library would answer them with empty lists.
+func onlyDeclared(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		for _, prefix := range []string{"prompts/", "resources/", "logging/", "completion/"} {
+			if strings.HasPrefix(method, prefix) {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "method not found: " + method}
+			}
+		}
+		return next(ctx, method, req)
+	}
+}
+
+// limitCalls lets so many calls of tools work at a time.
+func limitCalls(n int) mcp.Middleware {
+	turns := make(chan struct{}, n)
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if method != "tools/call" {
+				return next(ctx, method, req)
+			}
+			select {
+			case turns <- struct{}{}:
+				defer func() { <-turns }()
+				return next(ctx, method, req)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/pyro-sandbox/pyro"
+	"github.com/pyro-sandbox/pyro/api"
+)
+
+// Options say what a server offers. The zero value is the profile DefaultProfile.
+type Options struct {
+	// Open returns the client that tools use. It is called with the first of their calls,
+	// and once; nil: pyro.Open with no options.
+	Open func() (*pyro.Client, error)
+
+	Profile string // see Profiles; empty: DefaultProfile
+	Mode    string // see Modes; empty: none. Not together with Profile
+	Project Project
+	Version string // of pyro, for clients to show
+	Log     *slog.Logger
+
+	// Budget is how long a call of workspace_exec may take before it is answered with a
+	// handle; 0: DefaultBudget.
+	Budget time.Duration
+}
+
+// DefaultBudget is below the 60 seconds after which the first clients give a call up.
+const DefaultBudget = 50 * time.Second
+
+// Server is a server that has not been connected yet. It may serve any number of
+// connections, also at once.
+type Server struct {
+	mcp  *mcp.Server
+	desk *desk
+	log  *slog.Logger
+}
+
+// desk is what the tools work with.
+type desk struct {
+	client  func() (*pyro.Client, error)
+	project Project
+	running *executions
+	budget  time.Duration
+	offers  map[string]*jsonschema.Schema // the tools that there are, with what they take
+}
+
+// New makes a server. An unknown profile or mode is api.Invalid.
+func New(o Options) (*Server, error) {
+	chosen, err := choose(o.Profile, o.Mode)
+	if err != nil {
+		return nil, err
+	}
+	if os.Getenv("MCPGODEBUG") != "" {
+		return nil, &api.Error{
+			Kind: api.Denied, Op: "serve MCP", Hint: "start it without MCPGODEBUG in its environment",
+			Err: errors.New("MCPGODEBUG is set, which changes the protocol library from outside"),
+		}
+	}
+	if o.Open == nil {
+		o.Open = func() (*pyro.Client, error) { return pyro.Open(nil) }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Budget == 0 {
+		o.Budget = DefaultBudget
+	}
+	d := &desk{
+		client: sync.OnceValues(o.Open), project: o.Project, running: newExecutions(), budget: o.Budget,
+		offers: make(map[string]*jsonschema.Schema),
+	}
+	s := &Server{mcp: newProtocol(o, chosen), desk: d, log: o.Log}
+	s.offer(chosen)
+	return s, nil
+}
+
+// newProtocol makes the library's server, without tools.
+func newProtocol(o Options, chosen selection) *mcp.Server {
+	protocol := mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &mcp.ServerOptions{
+		Instructions: chosen.instructions(o.Project),
+		Logger:       o.Log,
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
+			c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
+		},
+	})
+	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared, limitCalls(maxCalls))
+	return protocol
+}
+
+// offer adds the tools that were chosen.
+func (s *Server) offer(chosen selection) {
+	for _, t := range chosen.tools {
+		s.desk.offers[t.name] = t.input
+		t.add(s.mcp, s.desk, chosen)
+	}
+	s.mcp.AddReceivingMiddleware(s.desk.tidyArguments)
+}
+
+// ServeStdio serves one connection until the input ends or ctx does. What calls began and
+// did not end is canceled then; the error is nil.
+func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
+	defer s.desk.running.cancelAll()
+	guard := guardLines(in, out)
+	defer func() { _ = guard.Close() }()
+	err := s.mcp.Run(ctx, &mcp.IOTransport{Reader: guard, Writer: guard})
+	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("serve MCP: %w", err)
+	}
+	return nil
+}
+
+// workspace returns a workspace that a call names.
+func (d *desk) workspace(ctx context.Context, id string) (*pyro.Workspace, error) {
+	c, err := d.client()
+	if err != nil {
+		return nil, err
+	}
+	return c.Get(ctx, id)
+}

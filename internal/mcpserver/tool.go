@@ -1,0 +1,73 @@
+package mcpserver
+
+import (
+	"context"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// effects are what hosts are told about a tool before they ask their user for consent.
+type effects struct {
+	reads       bool // it changes nothing
+	destroys    bool // it may end, overwrite or delete something
+	idempotent  bool // a second call with the same arguments changes nothing more
+	runsOutside bool // it touches more than the workspace: files of the host, or a network
+}
+
+func (e effects) hints() *mcp.ToolAnnotations {
+	return &mcp.ToolAnnotations{
+		ReadOnlyHint: e.reads, DestructiveHint: &e.destroys, IdempotentHint: e.idempotent || e.reads, OpenWorldHint: &e.runsOutside,
+	}
+}
+
+// tool is one that a server can have.
+type tool struct {
+	name, title string
+	says        string // what a model is told, with an example of a call
+	effects     effects
+	first       bool // every task starts with it: hosts show it without being asked
+
+	// Both are set by define: what arguments it takes, and how it gets on a server.
+	input *jsonschema.Schema
+	add   func(*mcp.Server, *desk, selection)
+}
+
+// call is one call of a tool.
+type call struct {
+	*desk
+	tool    string
+	request *mcp.CallToolRequest
+}
+
+// question is what a handler returns as its error when the user has to say yes first.
+type question struct{ message string }
+
+func (q *question) Error() string { return q.message }
+
+// define makes a tool of a function. What it returns is the structured content of the
+// answer, and its error the text of one, with the next step.
+func define[In, Out any](t tool, do func(context.Context, *call, In) (*Out, error)) tool {
+	output := results[Out]()
+	t.input = parameters[In]()
+	t.add = func(s *mcp.Server, d *desk, chosen selection) {
+		name := t.name
+		declared := &mcp.Tool{
+			Name: name, Title: t.title, Description: chosen.says(t, d.project), Annotations: t.effects.hints(),
+			InputSchema: t.input, OutputSchema: output,
+		}
+		if t.first {
+			declared.Meta = mcp.Meta{"anthropic/alwaysLoad": true}
+		}
+		mcp.AddTool(s, declared, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, *Out, error) {
+			c := &call{desk: d, tool: name, request: req}
+			out, err := do(ctx, c, in)
+			if err != nil {
+				res, err := c.fail(err)
+				return res, nil, err
+			}
+			return nil, out, nil
+		})
+	}
+	return t
+}
