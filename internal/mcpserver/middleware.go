@@ -31,14 +31,18 @@ func recoverPanics(log *slog.Logger) mcp.Middleware {
 
 // onlyDeclared refuses the methods of features that the server has not declared. The
 // library would answer them with empty lists.
-func onlyDeclared(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		for _, prefix := range []string{"prompts/", "resources/", "logging/", "completion/"} {
-			if strings.HasPrefix(method, prefix) {
+func onlyDeclared(has *mcp.ServerCapabilities) mcp.Middleware {
+	lacking := map[string]bool{
+		"prompts": has.Prompts == nil, "resources": has.Resources == nil,
+		"logging": has.Logging == nil, "completion": has.Completions == nil,
+	}
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if feature, _, _ := strings.Cut(method, "/"); lacking[feature] {
 				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "method not found: " + method}
 			}
+			return next(ctx, method, req)
 		}
-		return next(ctx, method, req)
 	}
 }
 

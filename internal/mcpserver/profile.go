@@ -69,6 +69,12 @@ func pick(names []string) []tool {
 	return picked
 }
 
+// keeps reports whether there are workspaces, which stay: else all that there is is gone
+// when its call is answered.
+func (s selection) keeps() bool {
+	return slices.ContainsFunc(s.tools, func(t tool) bool { return t.name == "workspace_create" })
+}
+
 // says is what a model is told about a tool.
 func (s selection) says(t tool, p Project) string {
 	text := t.says
@@ -87,7 +93,7 @@ func (s selection) instructions(p Project) string {
 	switch {
 	case s.mode != nil:
 		return s.mode.instructions + p.says()
-	case len(s.tools) == len(runTools()):
+	case !s.keeps():
 		return "pyro runs one shell command in a fresh, isolated Linux sandbox that is gone afterwards: call vm_run."
 	}
 	return workspaceInstructions + p.says()

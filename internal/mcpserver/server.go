@@ -86,23 +86,31 @@ func New(o Options) (*Server, error) {
 
 // newProtocol makes the library's server, without tools.
 func newProtocol(o Options, chosen selection) *mcp.Server {
+	has := &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}
+	if chosen.keeps() {
+		has.Resources, has.Prompts = &mcp.ResourceCapabilities{}, &mcp.PromptCapabilities{}
+	}
 	protocol := mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: chosen.instructions(o.Project),
 		Logger:       o.Log,
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		Capabilities: has,
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 			c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
 		},
 	})
-	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared, limitCalls(maxCalls))
+	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared(has), limitCalls(maxCalls))
 	return protocol
 }
 
-// offer adds the tools that were chosen.
+// offer adds what was chosen.
 func (s *Server) offer(chosen selection) {
 	for _, t := range chosen.tools {
 		s.desk.offers[t.name] = t.input
 		t.add(s.mcp, s.desk, chosen)
+	}
+	if chosen.keeps() {
+		s.offerResources()
+		s.offerPrompts()
 	}
 	s.mcp.AddReceivingMiddleware(s.desk.tidyArguments)
 }
