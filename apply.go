@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -113,11 +114,11 @@ func (w *Workspace) projectOf(ctx context.Context, dir string) (string, error) {
 
 // applyIn fetches the changes, and makes them.
 func (w *Workspace) applyIn(ctx context.Context, area *applyback.Area, opts *ApplyOptions) (*api.Apply, error) {
-	end, err := w.fetchChanges(ctx, area, opts.Progress)
-	if err != nil {
-		return nil, err
-	}
 	if opts.Branch != "" {
+		end, err := w.fetchChanges(ctx, area, true, opts.Progress)
+		if err != nil {
+			return nil, err
+		}
 		result, err := area.Branch(ctx, opts.Branch, "Apply changes of workspace "+w.id+"\n", opts.AllowAutorun)
 		if err != nil {
 			return nil, err
@@ -125,7 +126,12 @@ func (w *Workspace) applyIn(ctx context.Context, area *applyback.Area, opts *App
 		result.Warnings = append(result.Warnings, end.Warnings...)
 		return result, nil
 	}
-	plan, err := area.Plan(ctx, opts.AllowAutorun)
+	// What files held before is as much again, and is needed only where the directory has
+	// changed in the same files.
+	plan, end, err := w.planApply(ctx, area, false, opts)
+	if errors.Is(err, applyback.ErrBases) {
+		plan, end, err = w.planApply(ctx, area, true, opts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +144,24 @@ func (w *Workspace) applyIn(ctx context.Context, area *applyback.Area, opts *App
 	return &plan.Result, nil
 }
 
-// fetchChanges puts what changed into the area.
-func (w *Workspace) fetchChanges(ctx context.Context, area *applyback.Area, tell func(int, int64)) (*api.ChangesEnd, error) {
-	c, err := w.connect(ctx, question{op: opApply, method: http.MethodGet, within: answerTime, path: "/v1/changes"})
+// planApply fetches the changes, and compares them with the directory.
+func (w *Workspace) planApply(ctx context.Context, area *applyback.Area, bases bool, opts *ApplyOptions) (*applyback.Plan, *api.ChangesEnd, error) {
+	end, err := w.fetchChanges(ctx, area, bases, opts.Progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := area.Plan(ctx, opts.AllowAutorun)
+	return plan, end, err
+}
+
+// fetchChanges puts what changed into the area; with bases, what files held before, too.
+func (w *Workspace) fetchChanges(ctx context.Context, area *applyback.Area, bases bool, tell func(int, int64)) (*api.ChangesEnd, error) {
+	if err := area.Restart(bases); err != nil {
+		return nil, err
+	}
+	c, err := w.connect(ctx, question{
+		op: opApply, method: http.MethodGet, within: answerTime, path: "/v1/changes?bases=" + strconv.FormatBool(bases),
+	})
 	if err != nil {
 		return nil, w.explain(ctx, opApply, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -153,5 +154,53 @@ func TestApplyNeedsADirectory(t *testing.T) {
 	}
 	if _, err := ws.Apply(t.Context(), t.TempDir(), &ApplyOptions{DryRun: true, Branch: "x"}); !errors.Is(err, api.Invalid) {
 		t.Errorf("both: %v", err)
+	}
+}
+
+// TestApplyAsksForBasesOnce: what files held before comes only where the directory has
+// changed in the same files.
+func TestApplyAsksForBasesOnce(t *testing.T) {
+	const lines = "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+	for name, c := range map[string]struct {
+		here, want string
+		asked      []string
+	}{
+		"unchanged here": {lines, "0\n" + lines, []string{"false"}},
+		"changed here":   {lines + "10\n", "0\n" + lines + "10\n", []string{"false", "true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := directory(t, "a")
+			if out, err := exec.CommandContext(t.Context(), "git", "init", "-q", dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "a"), []byte(c.here), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			var asked []string
+			ws := serve(t, newTestClient(t, ""), supervisorScript{more: map[string]http.HandlerFunc{
+				"GET /v1/changes": func(w http.ResponseWriter, r *http.Request) {
+					bases := r.URL.Query().Get("bases")
+					asked = append(asked, bases)
+					serveFrames(w, func(p *peer) {
+						p.json(wire.FrameHead, api.TreeChange{Path: []byte("a"), Old: sideOf(lines), New: sideOf("0\n" + lines), Content: true, Base: bases == "true"})
+						_ = p.send(wire.FrameStdout, "0\n"+lines)
+						if bases == "true" {
+							_ = p.send(wire.FrameStderr, lines)
+						}
+						p.json(wire.FrameExit, api.ChangesEnd{Count: 1})
+					})
+				},
+			}})
+			got, err := ws.Apply(t.Context(), dir, nil)
+			if err != nil || got.Summary.Total != 1 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if diff := cmp.Diff(c.asked, asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			if data, err := os.ReadFile(filepath.Join(dir, "a")); err != nil || string(data) != c.want {
+				t.Errorf("%q, %v", data, err)
+			}
+		})
 	}
 }

@@ -355,6 +355,35 @@ func TestInterruptedAndChanged(t *testing.T) {
 	}
 }
 
+// TestInterruptedAndRemoved: where what there was is gone too, the hint does not send people
+// to look for it.
+func TestInterruptedAndRemoved(t *testing.T) {
+	b := newBench(t, project)
+	a := b.open(t, false)
+	if err := errors.Join(a.journal.write(notes{Area: a.name, Ready: true}), a.place.RemoveAll(a.name), a.journal.lock.Unlock(), a.root.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), b.config(false))
+	if !errors.Is(err, api.Conflict) || !strings.Contains(err.Error(), "is gone") || !strings.Contains(api.HintOf(err), "remove "+a.journal.path) {
+		t.Errorf("%v, hint %s", err, api.HintOf(err))
+	}
+}
+
+// TestUnwritableDirectory leaves no trace of an apply that could not begin, which the next
+// one would take for one that died. Not even root can write to that one.
+func TestUnwritableDirectory(t *testing.T) {
+	cfg := Config{Dir: "/proc", StateDir: t.TempDir()}
+	for range 2 {
+		_, err := Open(t.Context(), cfg)
+		if err == nil || errors.Is(err, api.Conflict) || strings.Contains(err.Error(), areaPrefix) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(cfg.StateDir, journals)); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // TestDoneAndNotClearedAway: what was done to its end stays.
 func TestDoneAndNotClearedAway(t *testing.T) {
 	b := newBench(t, project)
@@ -445,4 +474,59 @@ func randomEdits(r *rand.Rand, old tree) tree {
 		}
 	}
 	return x
+}
+
+// TestPlanAsksForBases: what files held before is asked for where both sides changed, and
+// nowhere else; a plan that was not made leaves nothing in the area.
+func TestPlanAsksForBases(t *testing.T) {
+	const lines = "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+	theirs := project.with(tree{"a": file("0\n" + lines), "Z": file("new"), "run": script("other")})
+	for name, c := range map[string]struct {
+		here tree
+		git  bool
+		want error
+	}{
+		"nothing changed here":       {git: true},
+		"another file":               {here: tree{"d/g": file("mine")}, git: true},
+		"the same":                   {here: tree{"a": file("0\n" + lines)}, git: true},
+		"the same file":              {here: tree{"a": file(lines + "10\n")}, git: true, want: ErrBases},
+		"the same file, without git": {here: tree{"a": file(lines + "10\n")}, want: api.Conflict},
+		"the same file, and deleted": {here: tree{"a": none}, git: true, want: api.Conflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, project.with(c.here))
+			if c.git {
+				b.repository(t)
+			}
+			a := b.open(t, false)
+			defer func() { _ = a.Close(); b.checkClear(t) }()
+			if err := a.Restart(false); err != nil {
+				t.Fatal(err)
+			}
+			betweenWithout(t, a, project, theirs)
+			p, err := a.Plan(t.Context(), false)
+			if !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if errors.Is(err, ErrBases) {
+				if left, _ := filepath.Glob(filepath.Join(b.dir, areaPrefix+"*", "new-*")); len(left) > 0 {
+					t.Errorf("left in the area: %q", left)
+				}
+				if err := a.Restart(true); err != nil {
+					t.Fatal(err)
+				}
+				between(t, a, project, theirs)
+				p, err = a.Plan(t.Context(), false)
+			}
+			if c.want == api.Conflict {
+				return
+			}
+			if err == nil {
+				err = a.Commit(t.Context(), p)
+			}
+			if err != nil || p.Result.Summary.Total != 3 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
 }

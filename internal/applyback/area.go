@@ -33,6 +33,7 @@ type Area struct {
 	place   *archive.Root // where the area lies: root, or that of another directory
 	at      string        // the directory of place, absolute
 	name    string        // of the area, in place
+	there   bool          // the area was made; where that is forbidden, so may be removing it
 	own     *archive.Root // the area itself
 	spool   *os.File      // in it, what was taken: a file for each would cost more than the rest
 	spooled int64         // bytes
@@ -40,6 +41,7 @@ type Area struct {
 	trial   *sys.Lock     // the other way round
 	git     *git          // nil: the directory is in no work tree, or there is no git
 	changes []Change
+	bases   bool   // of the changes it is told what files held before
 	made    int    // things in the area, beside what was taken
 	umask   uint32 // that of this process
 	buf     []byte
@@ -61,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Area, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Area{dir: dir, name: areaPrefix + rand.Text(), buf: make([]byte, 256<<10)}
+	a := &Area{dir: dir, name: areaPrefix + rand.Text(), bases: true, buf: make([]byte, 256<<10)}
 	if a.root, err = archive.OpenRoot(dir); err != nil {
 		return nil, err
 	}
@@ -86,8 +88,9 @@ func (a *Area) prepare(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if err := a.place.Mkdir(a.name, 0o700); err != nil {
-		return sys.Explain("", err)
+		return a.unwritable(err)
 	}
+	a.there = true
 	var err error
 	if a.own, err = a.place.Sub(a.name); err != nil {
 		return err
@@ -184,7 +187,9 @@ func (a *Area) Close() error {
 		_ = a.own.Close()
 	}
 	if a.place != nil {
-		err = a.place.RemoveAll(a.name)
+		if a.there {
+			err = a.place.RemoveAll(a.name)
+		}
 		if a.trial != nil {
 			if err == nil {
 				err = os.Remove(filepath.Join(a.at, a.name+trialSuffix))
@@ -202,6 +207,18 @@ func (a *Area) Close() error {
 		err = errors.Join(err, a.journal.close())
 	}
 	return errors.Join(err, a.root.Close())
+}
+
+// ErrBases is the error of a Plan that has to know what files held before, and was not told.
+var ErrBases = errors.New("what files held before is needed to put both sides together")
+
+// Restart forgets what was added and planned. bases tells whether from now on Add is given
+// what files held before, which few plans need: without it one that does is ErrBases. An area
+// begins with bases.
+func (a *Area) Restart(bases bool) error {
+	a.changes, a.spooled, a.bases = nil, 0, bases
+	_, err := a.spool.Seek(0, io.SeekStart)
+	return sys.Explain("", errors.Join(a.spool.Truncate(0), err))
 }
 
 // Add takes a change. content is what New holds, if it is a file that holds anything else
@@ -231,6 +248,7 @@ func (a *Area) keep(from io.Reader, want *State) (piece, error) {
 		if err == nil {
 			_, _ = sum.Write(a.buf[:n]) // never fails
 			_, err = a.spool.Write(a.buf[:n])
+			err = a.unwritable(err)
 		}
 		if err != nil {
 			return p, sys.Explain("", err)
@@ -244,28 +262,41 @@ func (a *Area) keep(from io.Reader, want *State) (piece, error) {
 	return p, nil
 }
 
+// unwritable is an error of the file system about the area, of which nobody knows the names.
+func (a *Area) unwritable(err error) error {
+	if err == nil {
+		return nil
+	}
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
+		err = cause
+	}
+	return sys.Explain("", fmt.Errorf("write to %s: %w", a.at, err))
+}
+
 // make makes a file of the area from what was taken, and tells which it is.
-func (a *Area) make(name string, p piece, mode fs.FileMode) (id, error) {
-	return a.fill(name, io.NewSectionReader(a.spool, p.from, p.size), mode)
+func (a *Area) make(name string, p piece, mode fs.FileMode, h heir) (id, error) {
+	return a.fill(name, io.NewSectionReader(a.spool, p.from, p.size), mode, h)
 }
 
 // fill makes a file of the area.
-func (a *Area) fill(name string, from io.Reader, mode fs.FileMode) (id, error) {
+func (a *Area) fill(name string, from io.Reader, mode fs.FileMode, h heir) (id, error) {
 	f, err := a.own.Open(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
-		return id{}, sys.Explain("", err)
+		return id{}, a.unwritable(err)
 	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{from}, a.buf)
-	if uint32(mode)&a.umask != 0 && err == nil {
+	info, statErr := a.own.Stat(name)
+	err = errors.Join(err, statErr)
+	if err == nil {
+		err = h.take(f, info)
+	}
+	if uint32(mode)&a.umask != 0 && err == nil { // after it, which may take bits away
 		err = f.Chmod(mode)
 	}
-	var it id
-	if info, statErr := a.own.Stat(name); statErr == nil {
-		it = idOf(info)
-	} else {
-		err = errors.Join(err, statErr)
+	if sys.IsNoSpace(err) {
+		err = a.unwritable(err)
 	}
-	return it, sys.Explain("", errors.Join(err, f.Close()))
+	return idOf(info), sys.Explain("", errors.Join(err, f.Close()))
 }
 
 // in is the path of a file of the area below its place.

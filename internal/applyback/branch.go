@@ -31,7 +31,7 @@ func (a *Area) Branch(ctx context.Context, name, message string, allowAutorun bo
 	p.Result.Entries, p.Result.Warnings = []api.ApplyEntry{}, []string{}
 	slices.SortStableFunc(a.changes, func(x, y Change) int { return strings.Compare(x.Path, y.Path) })
 	changes, refused := p.allowed(a.changes, allowAutorun)
-	if err := refusals(api.Denied, "these are not applied", "look at them with `pyro workspace diff`; what would run by itself needs --allow-autorun", refused); err != nil {
+	if err := refusals(api.Denied, "these would run by themselves here, and nothing was changed", "look at them with `pyro workspace diff`; what would run by itself needs --allow-autorun", refused); err != nil {
 		return nil, err
 	}
 	b := &brancher{Area: a, p: p, ref: "refs/heads/" + name}
@@ -202,7 +202,7 @@ func (b *brancher) merge(ctx context.Context, c *Change, entry *api.ApplyEntry, 
 			return "", err
 		}
 		ours := b.newName("ours")
-		if _, err := b.fill(ours, bytes.NewReader(out), 0o600); err != nil {
+		if _, err := b.fill(ours, bytes.NewReader(out), 0o600, nobodys); err != nil {
 			return "", err
 		}
 		merged, why, err := b.mergeWith(ctx, ours, c.base, c.content)
@@ -290,7 +290,7 @@ func (b *brancher) hash(ctx context.Context, changes []Change) error {
 		name := b.newName("blob")
 		b.ids[key] = ""
 		names, keys = append(names, b.path(name)), append(keys, key)
-		_, err := b.fill(name, content, 0o600)
+		_, err := b.fill(name, content, 0o600, nobodys)
 		return err
 	}
 	for i := range changes {

@@ -125,15 +125,17 @@ func (a *Area) merge(ctx context.Context, t *task) (merged bool, why string, err
 	if why := t.unmergeable(a.git != nil); why != "" {
 		return false, why, nil
 	}
+	if !t.base.kept && !a.bases {
+		return false, "", ErrBases
+	}
+	if !t.base.kept {
+		return false, "it was changed here too, and nobody tells what it was before", nil
+	}
 	ours := a.newName("ours")
-	if _, err := a.copy(t.Path, ours, 0o600); err != nil {
+	if _, err := a.copy(t.Path, ours, 0o600, nobodys); err != nil {
 		return false, "", err
 	}
-	theirs := t.content
-	if !theirs.kept { // the mode alone is another
-		theirs = t.base
-	}
-	out, why, err := a.mergeWith(ctx, ours, t.base, theirs)
+	out, why, err := a.mergeWith(ctx, ours, t.base, t.content)
 	if err != nil || why != "" {
 		return false, why, err
 	}
@@ -141,7 +143,7 @@ func (a *Area) merge(ctx context.Context, t *task) (merged bool, why string, err
 		return false, "", nil
 	}
 	t.staged = a.newName("merged")
-	t.fresh, err = a.fill(t.staged, bytes.NewReader(out), a.modeOf(t))
+	t.fresh, err = a.fill(t.staged, bytes.NewReader(out), a.modeOf(t), t.heirOf())
 	return true, "", err
 }
 
@@ -156,9 +158,7 @@ func (t *task) unmergeable(git bool) string {
 		return "it is to be deleted, and was changed here"
 	case t.now.Kind != t.Old.Kind || t.New.Kind != t.Old.Kind || t.Old.Kind != archive.KindFile:
 		return "it is not what it was here"
-	case !t.base.kept && !t.Old.holds(t.New):
-		return "it was changed here; git could put both together in a work tree of its own"
-	case !t.base.kept:
+	case t.Old.holds(t.New):
 		return "its content was changed here, and its mode in the workspace"
 	case !git:
 		return "it was changed here too"
@@ -171,9 +171,9 @@ func (t *task) unmergeable(git bool) string {
 // mergeWith has git put two versions of a file together, one of them a file of the area.
 func (a *Area) mergeWith(ctx context.Context, ours string, base, theirs piece) (out []byte, why string, err error) {
 	from, to := a.newName("base"), a.newName("theirs")
-	_, err = a.make(from, base, 0o600)
+	_, err = a.make(from, base, 0o600, nobodys)
 	if err == nil {
-		_, err = a.make(to, theirs, 0o600)
+		_, err = a.make(to, theirs, 0o600, nobodys)
 	}
 	if err != nil {
 		return nil, "", err

@@ -112,7 +112,12 @@ func (w *thing) state() *State {
 }
 
 // between are the changes from one tree to another, with their content.
-func between(t *testing.T, a *Area, old, now tree) {
+func between(t *testing.T, a *Area, old, now tree) { t.Helper(); tell(t, a, old, now, true) }
+
+// betweenWithout is between where nobody tells what files held before.
+func betweenWithout(t *testing.T, a *Area, old, now tree) { t.Helper(); tell(t, a, old, now, false) }
+
+func tell(t *testing.T, a *Area, old, now tree, bases bool) {
 	t.Helper()
 	names := make(map[string]bool)
 	for name := range old {
@@ -138,7 +143,7 @@ func between(t *testing.T, a *Area, old, now tree) {
 		if is != nil && is.kind == archive.KindFile && !same {
 			content = strings.NewReader(is.content)
 		}
-		if was != nil && was.kind == archive.KindFile && !same {
+		if was != nil && was.kind == archive.KindFile && !same && bases {
 			base = strings.NewReader(was.content)
 		}
 		if err := a.Add(c, content, base); err != nil {

@@ -143,6 +143,12 @@ func (j *journal) forget() error {
 // was done to its end.
 func (j *journal) recover(root *archive.Root, left *notes) error {
 	if left.Ready && !left.Done {
+		if _, err := root.Stat(left.Area); errors.Is(err, fs.ErrNotExist) {
+			return &api.Error{
+				Kind: api.Conflict, Err: fmt.Errorf("an earlier apply was interrupted and cannot be taken back: %s in %s is gone", left.Area, j.dir),
+				Hint: "see that the directory is as you want it, then remove " + j.path,
+			}
+		}
 		if err := undo(root, left.Area, left.Steps); err != nil {
 			return &api.Error{
 				Kind: api.Conflict, Err: fmt.Errorf("an earlier apply was interrupted and cannot be taken back: %w", err),

@@ -45,13 +45,13 @@ const maxNamed = 20
 // Plan compares the directory with what it was when the workspace was seeded with it. It
 // writes to the area only. The error of a directory that has moved on is api.Conflict and
 // names the paths; that of files that would run by themselves api.Denied, unless they are
-// allowed.
+// allowed. See also ErrBases.
 func (a *Area) Plan(ctx context.Context, allowAutorun bool) (*Plan, error) {
 	p := &Plan{gone: make(map[string]bool), comes: make(map[string]bool)}
 	p.Result.Entries, p.Result.Warnings = []api.ApplyEntry{}, []string{}
 	slices.SortStableFunc(a.changes, func(x, y Change) int { return strings.Compare(x.Path, y.Path) })
 	changes, refused := p.allowed(a.changes, allowAutorun)
-	if err := refusals(api.Denied, "these are not applied", "look at them with `pyro workspace diff`; what would run by itself needs --allow-autorun", refused); err != nil {
+	if err := refusals(api.Denied, "these would run by themselves here, and nothing was changed", "look at them with `pyro workspace diff`; what would run by itself needs --allow-autorun", refused); err != nil {
 		return nil, err
 	}
 	for i := range changes {
@@ -64,13 +64,24 @@ func (a *Area) Plan(ctx context.Context, allowAutorun bool) (*Plan, error) {
 		}
 		why, err := a.plan(ctx, p, &changes[i], &p.Result.Entries[i])
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, a.drop(p))
 		}
 		if why != "" {
 			movedOn = append(movedOn, refusal{changes[i].Path, why})
 		}
 	}
 	return p, refusals(api.Conflict, "the directory has moved on, and nothing was changed", "apply to a copy of what the workspace was seeded with, or bring the rest in with `pyro workspace diff --patch`", movedOn)
+}
+
+// drop removes what was staged for a plan that will not be.
+func (a *Area) drop(p *Plan) error {
+	var errs []error
+	for _, t := range p.todo {
+		if t.staged != "" {
+			errs = append(errs, a.own.Remove(t.staged))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // expect notes what a change means for other paths.
@@ -316,9 +327,10 @@ func (a *Area) digest(name string) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// stage makes what is to come, in the area.
+// stage makes what is to come, in the area, unless it will not come.
 func (a *Area) stage(t *task) (err error) {
 	switch {
+	case a.trial != nil:
 	case t.New == nil || t.New.Kind == archive.KindDirectory:
 	case t.New.Kind == archive.KindSymlink:
 		t.staged = a.newName("link")
@@ -327,12 +339,12 @@ func (a *Area) stage(t *task) (err error) {
 		}
 	case t.content.kept:
 		t.staged = a.newName("new")
-		t.fresh, err = a.make(t.staged, t.content, a.modeOf(t))
+		t.fresh, err = a.make(t.staged, t.content, a.modeOf(t), t.heirOf())
 	case t.now == nil:
 		err = errors.New("a change has no content")
 	default: // the mode alone is another
 		t.staged = a.newName("copy")
-		t.fresh, err = a.copy(t.Path, t.staged, a.modeOf(t))
+		t.fresh, err = a.copy(t.Path, t.staged, a.modeOf(t), t.heirOf())
 	}
 	return err
 }
@@ -350,11 +362,11 @@ func (a *Area) modeOf(t *task) fs.FileMode {
 }
 
 // copy copies a file of the directory into the area.
-func (a *Area) copy(from, name string, mode fs.FileMode) (id, error) {
+func (a *Area) copy(from, name string, mode fs.FileMode, h heir) (id, error) {
 	in, err := a.root.Open(from, os.O_RDONLY, 0)
 	if err != nil {
 		return id{}, err
 	}
 	defer func() { _ = in.Close() }()
-	return a.fill(name, in, mode)
+	return a.fill(name, in, mode, h)
 }

@@ -32,6 +32,8 @@ type Info struct {
 	Device, Inode uint64 // together they tell it from all others
 	ModTimeNS     int64  // nanoseconds since 1970, as is the next
 	ChangeTimeNS  int64  // of the inode; no user can set it, so it tells a change that ModTime hides
+
+	UID, GID int // owner and group, as this process sees them
 }
 
 // inode tells one file from all others that exist at the same time.
@@ -47,6 +49,7 @@ type status struct {
 	id    inode
 
 	modified, changed int64 // nanoseconds since 1970
+	uid, gid          int
 }
 
 func fstat(fd int) (status, error) {
@@ -68,6 +71,8 @@ func newStatus(st *unix.Stat_t) status {
 
 		modified: st.Mtim.Nano(),
 		changed:  st.Ctim.Nano(),
+
+		uid: int(st.Uid), gid: int(st.Gid),
 	}
 	switch uint32(st.Mode) & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -84,5 +89,6 @@ func (s status) info(name string) Info {
 	return Info{
 		Name: name, Kind: s.kind, Mode: fs.FileMode(s.mode & 0o777), Size: s.size, ModTime: s.mtime,
 		Bits: s.mode, Links: s.links, Device: s.id.dev, Inode: s.id.ino, ModTimeNS: s.modified, ChangeTimeNS: s.changed,
+		UID: s.uid, GID: s.gid,
 	}
 }

@@ -312,7 +312,7 @@ func TestDiffOfADamagedSeed(t *testing.T) {
 			replaceIn(t, filepath.Join(dir, "workspace.tar"), "same\n", "evil\n")
 		},
 		"manifest": func(t *testing.T, dir string) {
-			replaceIn(t, filepath.Join(dir, "manifest.jsonl"), `"m":`, `"M":`)
+			replaceIn(t, filepath.Join(dir, "manifest"), "same", "Same")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

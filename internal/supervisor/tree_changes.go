@@ -19,12 +19,13 @@ const opChanges = "apply changes of workspace"
 
 // serveChanges streams what is not as it was seeded, with what files hold: unlike a diff
 // it is for no reader, so nothing is redacted and nothing left out. The answer is frames:
-// for each difference an api.TreeChange, its content as stdout and what there was before as
-// stderr; then api.ChangesEnd or a failure.
+// for each difference an api.TreeChange, its content as stdout and, unless bases=false says
+// that nobody asks, what there was before as stderr; then api.ChangesEnd or a failure.
 func (s *supervisor) serveChanges(w http.ResponseWriter, r *http.Request) {
+	bases := r.URL.Query().Get("bases") != "false"
 	pour(w, r, func(ctx context.Context, conn net.Conn) {
 		out := &changeStream{s: s, conn: conn, buf: make([]byte, 256<<10)}
-		if err := s.diff(ctx, api.DiffRequest{Against: api.DiffBaseline}, out); err != nil {
+		if err := s.diff(ctx, api.DiffRequest{Against: api.DiffBaseline, NoPatch: !bases}, out); err != nil {
 			s.sendFailure(conn, api.About(opChanges, s.ID, err))
 			return
 		}
