@@ -26,7 +26,7 @@ type CreateOptions struct {
 
 	Idle   time.Duration // without use for so long it is stopped; rounded up to whole seconds, 0: never
 	Engine string        // such as gvisor; empty: the best one that works
-	Seed   *Source       // what is put into /workspace; nil: nothing
+	Seed   *Source       // what is put into /workspace; nil: nothing. A Repository may take minutes
 
 	// Secrets lie in /run/pyro-secrets before the first command, and are named in the
 	// SecretEnv of those that need them in their environment. They are kept on this machine,
@@ -79,7 +79,7 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 	if opts == nil {
 		opts = &CreateOptions{}
 	}
-	launch, seed, err := c.plan(environment, opts)
+	launch, seed, err := c.plan(ctx, environment, opts)
 	if err != nil {
 		return nil, api.About(opCreate, "", err)
 	}
@@ -111,7 +111,7 @@ const opCreate = "create workspace"
 
 // plan is what the supervisor of a new workspace is told, and the seed that follows;
 // nil: nothing does.
-func (c *Client) plan(environment string, opts *CreateOptions) (workspace.Launch, *source.Source, error) {
+func (c *Client) plan(ctx context.Context, environment string, opts *CreateOptions) (workspace.Launch, *source.Source, error) {
 	launch := workspace.Launch{Kind: workspace.KindWorkspace}
 	if opts.OneShot {
 		launch.Kind, launch.Lease = workspace.KindRun, true
@@ -120,12 +120,11 @@ func (c *Client) plan(environment string, opts *CreateOptions) (workspace.Launch
 	if launch.Request, err = opts.request(environment); err != nil || opts.Seed == nil {
 		return launch, nil, err
 	}
-	seed, err := c.openSource(opts.Seed)
+	seed, origin, err := c.openSeed(ctx, opts.Seed)
 	if err != nil {
 		return launch, nil, err
 	}
-	path := seed.Path()
-	launch.Request.Seed = &api.Seed{Mode: seed.Mode(), SeedPath: &path, Destination: api.WorkspacePath}
+	launch.Request.Seed = origin
 	launch.PackedAt = api.At(time.Now())
 	return launch, seed, nil
 }

@@ -1,7 +1,6 @@
 package pyro
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +87,7 @@ func diskFailed(id string, err error) error {
 			return &api.Error{Kind: api.Denied, Op: opExportDisk, ID: id, Hint: "what came from the disk is no tree; export a directory further down, or the image", Err: err}
 		}
 	}
-	if known, ok := errors.AsType[*api.Error](err); ok && known.Op != "" {
+	if known, ok := errors.AsType[*api.Error](err); ok && known.Op != "" || named(opExportDisk, id, err) {
 		return err
 	}
 	return sys.Explain(opExportDisk+" "+id, err)
@@ -106,37 +105,35 @@ func (x *export) stageFile(ctx context.Context, out *api.DiskExport, write func(
 	}()
 	stage, err := archive.OpenStage(x.output)
 	if err != nil {
-		return err
+		return unfit(err)
 	}
 	defer func() { _ = stage.Close() }() // what is left of it is removed by the next for this place
-	f, err := stage.File()
+	bytes, err := x.toFile(stage, write)
 	if err != nil {
-		return err
-	}
-	count := &counted{Writer: f}
-	buffered := bufio.NewWriterSize(count, 256<<10)
-	err = write(buffered)
-	if err = errors.Join(err, buffered.Flush(), f.Close()); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return ended(ctx, opExportDisk, x.w.id)
 	}
 	fault.Hit("disk-filled")
-	out.OutputPath, out.BytesWritten = x.output, count.n
+	out.OutputPath, out.BytesWritten = x.output, bytes
 	return stage.Publish("", false)
 }
 
-// counted counts what is written.
+// counted counts what is written, and notes the first error.
 type counted struct {
 	io.Writer
-	n int64
+	n   int64
+	err error
 }
 
 // Write implements io.Writer.
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.Writer.Write(p)
 	c.n += int64(n)
+	if c.err == nil {
+		c.err = err
+	}
 	return n, err
 }
 

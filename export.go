@@ -136,13 +136,15 @@ func taken(target string) error {
 func (x *export) mayReplace(target string) error {
 	target = real(target)
 	here, _ := os.Getwd() // where it has gone, it is in no danger
-	for what, dir := range map[string]string{
-		"the current directory": here, "the home directory": x.w.client.env.get("HOME"), "the state of pyro": x.w.client.store.Dirs().State,
+	for _, held := range []struct{ what, dir string }{
+		{"the current directory", here},
+		{"the home directory", x.w.client.env.get("HOME")},
+		{"the state of pyro", x.w.client.store.Dirs().State},
 	} {
-		if dir = real(dir); dir == target || strings.HasPrefix(dir, strings.TrimSuffix(target, "/")+"/") {
+		if dir := real(held.dir); dir == target || strings.HasPrefix(dir, strings.TrimSuffix(target, "/")+"/") {
 			return &api.Error{
 				Kind: api.Denied, Hint: "name a new path, or move that directory away yourself",
-				Err: fmt.Errorf("%s holds %s and is not replaced", target, what),
+				Err: fmt.Errorf("%s holds %s and is not replaced", target, held.what),
 			}
 		}
 	}
@@ -281,12 +283,8 @@ func (x *export) toStage(ctx context.Context, tree *treeBody) (err error) {
 // it is no directory.
 func (x *export) fill(ctx context.Context, stage *archive.Stage, tree *treeBody) (only string, err error) {
 	if x.opts.Format == api.ExportTar {
-		f, err := stage.File()
-		if err != nil {
-			return "", err
-		}
-		out := bufio.NewWriterSize(f, 256<<10)
-		return "", errors.Join(x.repack(ctx, out, tree), out.Flush(), f.Close())
+		_, err := x.toFile(stage, func(out io.Writer) error { return x.repack(ctx, out, tree) })
+		return "", err
 	}
 	root, err := stage.Dir()
 	if err != nil {
@@ -297,6 +295,9 @@ func (x *export) fill(ctx context.Context, stage *archive.Stage, tree *treeBody)
 		Links: archive.LinksAsData, Specials: archive.SpecialsSkipped, Modes: archive.ModesPlain, Names: x.names(),
 		Limits: archive.TreeLimits, Private: true, Admit: x.judge.admit, Seen: tree.seen,
 	})
+	if sys.IsNoSpace(err) { // a disk is full here, not there
+		err = fmt.Errorf("write %s: %w", x.output, err)
+	}
 	if err := tree.finished(err); err != nil {
 		return "", err
 	}
@@ -304,6 +305,34 @@ func (x *export) fill(ctx context.Context, stage *archive.Stage, tree *treeBody)
 		only = path.Base(x.path)
 	}
 	return only, x.judge.whole(x.counts)
+}
+
+// toFile makes the output as one file in the stage, and tells how long it is.
+func (x *export) toFile(stage *archive.Stage, write func(io.Writer) error) (bytes int64, err error) {
+	f, err := stage.File()
+	if err != nil {
+		return 0, unfit(err)
+	}
+	count := &counted{Writer: f}
+	out := bufio.NewWriterSize(count, 256<<10)
+	if err = write(out); err == nil {
+		err = out.Flush()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if count.err != nil { // whoever wrote has words of its own for that, and its place another name
+		err = sys.Explain("", fmt.Errorf("write %s: %w", x.output, bare(count.err)))
+	}
+	return count.n, err
+}
+
+// bare is an error of a file without the file's name.
+func bare(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // repack writes the output as an archive, from which is gone what would be refused.

@@ -26,10 +26,14 @@ const (
 // is left as it is. Processes do not come back. It waits for somebody else who is just
 // starting or stopping it.
 func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*Workspace, error) {
+	return c.start(ctx, workspace.KindWorkspace, id, req)
+}
+
+func (c *Client) start(ctx context.Context, kind workspace.Kind, id string, req api.StartRequest) (*Workspace, error) {
 	waiting, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	for {
-		ws, err := c.Get(ctx, id)
+		ws, err := c.find(ctx, kind, id)
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +44,7 @@ func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*W
 				return c.attach(id, now), nil // it runs, and does not end just now
 			}
 		default:
-			if ws, busy, err = c.startStopped(ctx, id, req); busy == nil {
+			if ws, busy, err = c.startStopped(ctx, kind, id, req); busy == nil {
 				return ws, err
 			}
 		}
@@ -54,13 +58,13 @@ func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*W
 }
 
 // startStopped starts one that does not run. It is busy where somebody else has it.
-func (c *Client) startStopped(ctx context.Context, id string, req api.StartRequest) (ws *Workspace, busy, err error) {
+func (c *Client) startStopped(ctx context.Context, kind workspace.Kind, id string, req api.StartRequest) (ws *Workspace, busy, err error) {
 	s, err := c.spawn(id)
 	if err != nil {
 		return nil, nil, api.About(opStart, id, err)
 	}
 	defer func() { _ = s.conn.Close() }()
-	launched, err := s.negotiate(ctx, opStart, workspace.Launch{Kind: workspace.KindWorkspace, Start: &req}, nil)
+	launched, err := s.negotiate(ctx, opStart, workspace.Launch{Kind: kind, Start: &req}, nil)
 	if err != nil {
 		if launched != nil && launched.Held {
 			return nil, err, nil

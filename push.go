@@ -19,8 +19,9 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/wire"
 )
 
-// Source is a project that goes into a workspace: a directory, or a tar archive,
-// plain or compressed. It is read as a stream and never held in memory.
+// Source is a project that goes into a workspace: a directory, a tar archive, plain or
+// compressed, or a git repository by its address. It is read as a stream and never held
+// in memory.
 type Source struct {
 	Path        string   // "~" at its beginning is the user's home
 	Exclude     []string // patterns as in .gitignore: what they match is left out
@@ -28,12 +29,25 @@ type Source struct {
 	SkipSpecial bool     // leave out FIFOs, sockets and devices, which are errors otherwise
 	Whole       bool     // of a push: send what is there already, too
 
+	// Repository takes the place of Path; not for a push.
+	Repository *Repository
+
+	// Origin is what is recorded of who chose it, one of the api.Origin constants; empty:
+	// the caller did.
+	Origin string
+
 	// Progress is told from time to time how much was sent; nil: nobody asks.
 	Progress func(entries int, bytes int64)
 }
 
 // openSource looks at what is there, and reads nothing.
 func (c *Client) openSource(from *Source) (*source.Source, error) {
+	if from.Repository != nil {
+		return nil, &api.Error{
+			Kind: api.Unsupported, Hint: "make a workspace from it, or push a directory with a clone of it",
+			Err: errors.New("a repository by its address cannot be pushed"),
+		}
+	}
 	return source.Open(from.Path, source.Options{
 		Home: c.env.get("HOME"), Exclude: from.Exclude, Gitignore: from.Gitignore,
 		SkipSpecial: from.SkipSpecial, Progress: from.Progress, Limits: sourceLimits,

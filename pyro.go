@@ -67,9 +67,23 @@ func Open(opts *Options) (*Client, error) {
 // Get returns a workspace that exists, in whatever state it is; api.NotFound where
 // there is none. It reads the record and asks nobody.
 func (c *Client) Get(ctx context.Context, id string) (*Workspace, error) {
-	seen, err := workspace.Status(ctx, c.store, id)
-	if err != nil {
-		return nil, err
+	return c.find(ctx, workspace.KindWorkspace, id)
+}
+
+// find is Get of what is of a kind.
+func (c *Client) find(ctx context.Context, kind workspace.Kind, id string) (*Workspace, error) {
+	var seen *api.Workspace
+	if kind == workspace.KindVM {
+		r, err := workspace.StatusOfVM(ctx, c.store, id)
+		if err != nil {
+			return nil, err
+		}
+		seen = r.View("")
+	} else {
+		var err error
+		if seen, err = workspace.Find(ctx, c.store, id); err != nil {
+			return nil, err
+		}
 	}
 	return c.attach(id, seen), nil
 }
@@ -84,6 +98,9 @@ func (c *Client) List(ctx context.Context) (*api.WorkspaceList, error) {
 func (c *Client) Delete(ctx context.Context, id string) (*api.WorkspaceDelete, error) {
 	if err := api.CheckID(id); err != nil {
 		return nil, api.About("delete workspace", "", err)
+	}
+	if workspace.IsVM(c.store, id) {
+		return nil, workspace.NoWorkspace(id)
 	}
 	return c.attach(id, nil).Delete(ctx)
 }

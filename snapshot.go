@@ -122,7 +122,7 @@ func (w *Workspace) resetStopped(ctx context.Context, req api.ResetRequest) (don
 	if err != nil {
 		return nil, nil, api.About(opReset, w.id, err)
 	}
-	started, busy, err := w.client.startStopped(ctx, w.id, api.StartRequest{Reset: req.Snapshot, AllowHostCompat: req.AllowHostCompat})
+	started, busy, err := w.client.startStopped(ctx, workspace.KindWorkspace, w.id, api.StartRequest{Reset: req.Snapshot, AllowHostCompat: req.AllowHostCompat})
 	if busy != nil || err != nil {
 		return nil, busy, err
 	}

@@ -91,7 +91,10 @@ type DiskImageFile struct {
 	SHA256    string `json:"sha256"` // 64 hex digits
 }
 
-const diskPathHint = "name a path in /workspace, or any absolute one of the guest"
+const (
+	diskPathHint       = "name a path in /workspace, or any absolute one of the guest"
+	unnameableDiskHint = "bring out the directory it lies in with `pyro workspace disk export --path`"
+)
 
 // DiskPath returns the one form of a path on a disk: absolute and clean. A relative one
 // counts from /workspace and may have no ".."; in an absolute one, which may name any
@@ -99,31 +102,34 @@ const diskPathHint = "name a path in /workspace, or any absolute one of the gues
 // as Invalid is what is empty, holds a NUL, is not UTF-8, or is longer than a kernel takes.
 func DiskPath(field, text string) (string, error) {
 	p := strings.TrimSpace(text)
-	bad := func(what string) (string, error) {
-		return "", invalid(field, fmt.Sprintf("%q %s", clip(text), what), diskPathHint)
+	bad := func(what, hint string) (string, error) {
+		return "", invalid(field, fmt.Sprintf("%q %s", clip(text), what), hint)
 	}
 	switch {
 	case p == "":
 		return "", invalid(field, "is empty", diskPathHint)
 	case strings.ContainsRune(p, 0):
-		return bad("holds a zero byte")
+		return bad("holds a zero byte", unnameableDiskHint)
 	case !utf8.ValidString(p):
-		return bad("is not UTF-8")
+		return bad("is not UTF-8", unnameableDiskHint)
 	case !path.IsAbs(p):
 		p, err := GuestPath(field, text)
 		if err != nil {
-			return "", &Error{Kind: Invalid, Hint: diskPathHint, Err: err}
+			if HintOf(err) == guestPathHint { // of what runs
+				err = &Error{Kind: Invalid, Hint: diskPathHint, Err: err}
+			}
+			return "", err
 		}
 		return p, nil
 	}
 	p = path.Clean(p)
 	for part := range strings.SplitSeq(p, "/") {
 		if len(part) > MaxPathComponent {
-			return bad(fmt.Sprintf("has a name of %d bytes, allowed are %d", len(part), MaxPathComponent))
+			return bad(fmt.Sprintf("has a name of %d bytes, allowed are %d", len(part), MaxPathComponent), longPathHint)
 		}
 	}
 	if len(p) > MaxGuestPath-len(WorkspacePath) {
-		return bad(fmt.Sprintf("has %d bytes, allowed are %d", len(p), MaxGuestPath-len(WorkspacePath)))
+		return bad(fmt.Sprintf("has %d bytes, allowed are %d", len(p), MaxGuestPath-len(WorkspacePath)), longPathHint)
 	}
 	return p, nil
 }

@@ -12,6 +12,9 @@ type Doctor struct {
 	Engines    []DoctorEngine   `json:"engines"` // in order of preference
 	Checks     []DoctorCheck    `json:"checks"`  // all that was looked at
 	Fixed      []string         `json:"fixed"`   // what this call has put right, where it was asked to
+
+	// Environment is the one that was asked about; null: none was.
+	Environment *EnvironmentState `json:"environment"`
 }
 
 // DoctorCheck is one thing that was looked at.

@@ -7,7 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-const guestPathHint = "name something in /workspace; what lies elsewhere can be had with `pyro workspace exec`"
+// What to do about a path that cannot be.
+const (
+	guestPathHint  = "name something in /workspace; what lies elsewhere can be had with `pyro workspace exec`"
+	longPathHint   = "choose shorter names, or fewer directories"
+	unnameableHint = "export the directory it lies in, or work on it with `pyro workspace exec`"
+)
 
 // GuestPath returns the one form of a path in a workspace: absolute and clean. Blanks
 // around it do not count, and a relative one counts from /workspace. Refused as Invalid is
@@ -16,23 +21,23 @@ const guestPathHint = "name something in /workspace; what lies elsewhere can be 
 // a link on the way leads elsewhere is for the guest's side to see.
 func GuestPath(field, text string) (string, error) {
 	p := strings.TrimSpace(text)
-	bad := func(what string) (string, error) {
-		return "", invalid(field, fmt.Sprintf("%q %s", clip(text), what), guestPathHint)
+	bad := func(what, hint string) (string, error) {
+		return "", invalid(field, fmt.Sprintf("%q %s", clip(text), what), hint)
 	}
 	switch {
 	case p == "":
-		return "", invalid(field, "is empty", guestPathHint)
+		return "", invalid(field, "is empty", "name something in "+WorkspacePath)
 	case strings.ContainsRune(p, 0):
-		return bad("holds a zero byte")
+		return bad("holds a zero byte", unnameableHint)
 	case !utf8.ValidString(p):
-		return bad("is not UTF-8")
+		return bad("is not UTF-8", unnameableHint)
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		switch {
 		case part == "..":
-			return bad("must stay inside " + WorkspacePath + ": .. is not allowed")
+			return bad("must stay inside "+WorkspacePath+": .. is not allowed", guestPathHint)
 		case len(part) > MaxPathComponent:
-			return bad(fmt.Sprintf("has a name of %d bytes, allowed are %d", len(part), MaxPathComponent))
+			return bad(fmt.Sprintf("has a name of %d bytes, allowed are %d", len(part), MaxPathComponent), longPathHint)
 		}
 	}
 	if !path.IsAbs(p) {
@@ -40,10 +45,10 @@ func GuestPath(field, text string) (string, error) {
 	}
 	p = path.Clean(p)
 	if p != WorkspacePath && !strings.HasPrefix(p, WorkspacePath+"/") {
-		return bad("must stay inside " + WorkspacePath)
+		return bad("must stay inside "+WorkspacePath, guestPathHint)
 	}
 	if len(p) > MaxGuestPath {
-		return bad(fmt.Sprintf("has %d bytes, allowed are %d", len(p), MaxGuestPath))
+		return bad(fmt.Sprintf("has %d bytes, allowed are %d", len(p), MaxGuestPath), longPathHint)
 	}
 	return p, nil
 }
@@ -123,7 +128,7 @@ func (r FileWriteRequest) Check() (_ FileWriteRequest, err error) {
 func CheckText(text string) error {
 	switch {
 	case len(text) > MaxFileBytes:
-		return invalid("text", fmt.Sprintf("has %d bytes, allowed are %d", len(text), MaxFileBytes), "--file and --stdin write files of any size")
+		return invalid("text", fmt.Sprintf("has more than %d bytes", MaxFileBytes), "--file and --stdin write files of any size")
 	case !utf8.ValidString(text):
 		return invalid("text", "is not UTF-8", "--file and --stdin write bytes as they are")
 	}

@@ -40,7 +40,20 @@ type Seed struct {
 	EntryCount   int     `json:"entry_count"`
 	BytesWritten int64   `json:"bytes_written"`
 	SkippedCount int     `json:"skipped_count"` // special files left out
+
+	// Where it came from. All are null for a workspace that was made with nothing in it.
+	OriginKind   *string `json:"origin_kind"`   // one of the Origin constants
+	OriginRef    *string `json:"origin_ref"`    // a path of the host, or URL@REF without whatever logs in there
+	OriginCommit *string `json:"origin_commit"` // of OriginRepository: the commit that was put in
 }
+
+// The kinds of origin: who said what is to be put in.
+const (
+	OriginManual     = "manual_seed_path" // whoever made the workspace
+	OriginProject    = "project_path"     // whoever started the server: a directory or archive
+	OriginCheckout   = "git_checkout"     // nobody: the server was started in it
+	OriginRepository = "repo_url"         // a repository by its address
+)
 
 // Secret names a secret of a workspace; its value is never part of any answer.
 type Secret struct {

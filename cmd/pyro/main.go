@@ -11,6 +11,7 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/cli"
 	"github.com/pyro-sandbox/pyro/internal/licenses"
 	"github.com/pyro-sandbox/pyro/internal/local"
+	"github.com/pyro-sandbox/pyro/internal/mcpserver"
 	"github.com/pyro-sandbox/pyro/internal/sys"
 	"github.com/pyro-sandbox/pyro/internal/version"
 )
@@ -25,10 +26,15 @@ func run() int {
 	signal.Notify(signals, sys.SIGINT, sys.SIGTERM)
 	return cli.Run(context.Background(), cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Environ: os.Environ(), Signals: signals, Version: version.String(),
-		Terminal: watchTerminal,
-		Programs: local.Version, Licenses: licenses.Text, Doctor: local.Doctor,
+		Environ: os.Environ(), Signals: cli.Presses(signals), Version: version.String(),
+		Terminal:   watchTerminal,
+		ReaderGone: func(ctx context.Context) <-chan struct{} { return sys.ReaderGone(ctx, os.Stdout) },
+		Programs:   local.Version, Licenses: licenses.Text, Doctor: local.Doctor,
 		Config: cli.Configuration{Show: local.Config, Path: local.ConfigPath, Init: local.InitConfig},
+		MCP: cli.MCP{
+			Profiles: mcpserver.Profiles(), Hidden: []string{mcpserver.ProfileConformance}, Modes: mcpserver.Modes(), Serve: serveMCP,
+		},
+		Hosts: hosts(),
 	})
 }
 

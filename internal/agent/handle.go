@@ -112,11 +112,11 @@ func (a *agent) answerLive(ctx context.Context, req wire.Request) (any, error) {
 }
 
 func hello() wire.Hello {
-	return wire.Hello{
-		Version:      version.String(),
-		Protocol:     wire.Protocol,
-		Capabilities: slices.Clone(capabilities),
+	able := slices.Clone(capabilities)
+	if hasStates() { // a Sentry that has them has the rest
+		able = append(able, wire.CapabilityTellsWrites)
 	}
+	return wire.Hello{Version: version.String(), Protocol: wire.Protocol, Capabilities: able}
 }
 
 // capabilities are the actions beyond the base protocol, and those of it that not every

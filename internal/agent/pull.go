@@ -2,8 +2,9 @@ package agent
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"strings"
+	"slices"
 
 	"github.com/pyro-sandbox/pyro/internal/archive"
 	"github.com/pyro-sandbox/pyro/internal/wire"
@@ -12,16 +13,16 @@ import (
 // pull sends a tree, or members of one, as a tar while it is packed.
 func (a *agent) pull(ctx context.Context, out *outflow, r *bufio.Reader, req *wire.PullRequest) (*wire.PullReply, error) {
 	opts := archive.PackOptions{Specials: archive.SpecialsSkipped, Limits: archive.TreeLimits}
+	var only []string
 	if !req.All {
-		only, err := readSelection(out, r)
-		if err != nil {
+		var err error
+		if only, err = readSelection(out, r); err != nil {
 			return nil, err
 		}
-		opts.Skip, opts.Only = only.skips, only.has
 	}
 	var reply *wire.PullReply
 	err := a.inWorkspace(wire.LaxString(req.Path), func(root *archive.Root, p guestPath) error {
-		counts, kind, err := archive.Pack(ctx, out, root, p.rel, opts)
+		counts, kind, err := packed(ctx, out, root, p.rel, opts, req.All, only)
 		reply = &wire.PullReply{
 			WorkspacePath: p.wire, ArtifactType: wire.ArtifactType(kind),
 			EntryCount: int64(counts.Entries), BytesWritten: counts.Bytes, Skipped: int64(counts.Skipped),
@@ -31,36 +32,28 @@ func (a *agent) pull(ctx context.Context, out *outflow, r *bufio.Reader, req *wi
 	return reply, err
 }
 
-// selection says of paths whether they are wanted; what is not, and in it, is only on
-// the way to one that is.
-type selection map[string]bool
+// packed packs all, or only some.
+func packed(ctx context.Context, out *outflow, root *archive.Root, path string, opts archive.PackOptions, all bool, only []string) (archive.Counts, archive.Kind, error) {
+	if all {
+		return archive.Pack(ctx, out, root, path, opts)
+	}
+	w := archive.NewWriter(ctx, out, opts)
+	kind, addErr := w.AddOnly(root, path, slices.Values(only))
+	counts, err := w.Close()
+	return counts, kind, cmp.Or(addErr, err)
+}
 
-func readSelection(out *outflow, r *bufio.Reader) (selection, error) {
-	s := make(selection)
+// readSelection reads the paths of the members that are wanted: each once, in the order of a
+// walk.
+func readSelection(out *outflow, r *bufio.Reader) ([]string, error) {
+	var wanted []string
 	err := eachPath(out, r, func(path []byte) error {
-		if len(s) > wire.MaxTreeEntries {
+		if len(wanted) >= wire.MaxTreeEntries {
 			return invalid("more than %d members of a tree", wire.MaxTreeEntries)
 		}
-		s.add(string(path))
+		wanted = append(wanted, string(path))
 		return nil
 	})
-	return s, err
+	slices.SortFunc(wanted, wire.CompareWalked)
+	return slices.Compact(wanted), err
 }
-
-func (s selection) add(path string) {
-	s[path] = true
-	for i := strings.LastIndexByte(path, '/'); i > 0; i = strings.LastIndexByte(path[:i], '/') {
-		if _, known := s[path[:i]]; known {
-			return // and so is all above
-		}
-		s[path[:i]] = false
-	}
-}
-
-// skips leaves out all that leads to nothing wanted, without looking into it.
-func (s selection) skips(path string, _ archive.Info) bool {
-	_, known := s[path]
-	return !known
-}
-
-func (s selection) has(path string, _ archive.Info) bool { return s[path] }

@@ -31,7 +31,7 @@ func (a *agent) openParent(op string, p guestPath) (at int, name string, err err
 }
 
 // walk tells what is at a path and below it. Nothing is opened but directories, and
-// each thing costs one statx(2).
+// each thing costs one statx(2), or a part of one states; see there.
 func (a *agent) walk(ctx context.Context, out *outflow, req *wire.WalkRequest) (*wire.WalkReply, error) {
 	clock := time.Now().UnixNano()
 	p, err := parsePath(req.Path)
@@ -54,7 +54,7 @@ func (a *agent) walk(ctx context.Context, out *outflow, req *wire.WalkRequest) (
 	if err := w.top(at, name); err != nil {
 		return nil, err
 	}
-	return &wire.WalkReply{Path: p.wire, Count: int64(w.count), Clock: clock}, nil
+	return &wire.WalkReply{Path: p.wire, Count: int64(w.count), Clock: clock, Batched: int64(w.batched)}, nil
 }
 
 // walker goes through a tree and sends what it meets.
@@ -65,9 +65,11 @@ type walker struct {
 	root        string // as the wire has it
 	recursive   bool
 	most, count int // entries
+	batched     int // of them, told by states
 	buf         []byte
 	target      []byte
 	entry       wire.WalkEntry
+	states      []states // of the directories that are gone through now
 }
 
 // top tells what the path itself is, and what is below it.
@@ -106,14 +108,28 @@ func (w *walker) directory(fd int, prefix []byte, depth int) error {
 	if len(names) > 0 && depth > wire.MaxTreeDepth {
 		return placeError("walk", path.Join(w.root, string(prefix)), fmt.Errorf("%w: more than %d directories deep", archive.ErrLimit, wire.MaxTreeDepth))
 	}
-	for _, name := range names {
+	for i, name := range names {
+		told := w.told(fd, names, i, depth)
 		below := append(prefix, name...)
-		if err := w.name(fd, name, below, depth); err != nil {
+		if err := w.name(fd, name, told, below, depth); err != nil {
 			return err
 		}
 		prefix = below[:len(prefix)] // keeps what it has grown to
 	}
 	return nil
+}
+
+// told is what the name at place i of a directory is, where that is told for many at once;
+// nil: statx tells. It is valid until the next of that depth is asked for.
+func (w *walker) told(fd int, names []string, i, depth int) *unix.Statx_t {
+	for len(w.states) < depth {
+		w.states = append(w.states, states{})
+	}
+	held := &w.states[depth-1]
+	if i%maxStates == 0 {
+		held.ask(fd, names[i:min(i+maxStates, len(names))])
+	}
+	return held.of(i % maxStates)
 }
 
 // list returns the names in a directory in byte order.
@@ -138,11 +154,17 @@ func (w *walker) list(fd int) (names []string, err error) {
 	}
 }
 
-// name tells what has a name, and what is below it. What is gone is left out.
-func (w *walker) name(at int, name string, below []byte, depth int) error {
-	st, err := statxAt(at, name)
+// name tells what has a name, and what is below it. What is gone is left out. told is what
+// it is, or nil.
+func (w *walker) name(at int, name string, told *unix.Statx_t, below []byte, depth int) error {
+	st, err := told, error(nil)
+	if st == nil {
+		var own unix.Statx_t
+		own, err = statxAt(at, name)
+		st = &own
+	}
 	if err == nil {
-		err = w.fillEntry(at, name, &st)
+		err = w.fillEntry(at, name, st)
 	}
 	switch {
 	case err == unix.ENOENT:
@@ -156,6 +178,9 @@ func (w *walker) name(at int, name string, below []byte, depth int) error {
 		return placeError("walk", path.Join(w.root, string(below)), err)
 	}
 	w.count++
+	if told != nil {
+		w.batched++
+	}
 	w.entry.Path = below
 	w.records.Add(&w.entry)
 	if len(w.records.Piece) >= walkPiece {

@@ -20,6 +20,7 @@ type Entry struct {
 	Target  string   // of a symlink
 	LinkTo  string   // of a hard link: the path of an earlier file
 	SHA256  [32]byte // of the content of a file, and so of a hard link
+	From    int64    // of a file: the place in the archive where its content begins, in bytes; of a hard link that of the file
 }
 
 // Index reads an uncompressed archive to its end and calls each for every member, in
@@ -50,7 +51,7 @@ func Index(ctx context.Context, r io.Reader, limits Limits, each func(Entry) err
 		if hdr.Typeflag == tar.TypeXGlobalHeader {
 			continue
 		}
-		e, err := x.entry(hdr, s.tar)
+		e, err := x.entry(hdr, s.tar, s.meter.taken)
 		if err != nil {
 			return x.counts, pathError("read", hdr.Name, err)
 		}
@@ -75,9 +76,11 @@ type indexer struct {
 type content struct {
 	size   int64
 	digest [32]byte
+	from   int64
 }
 
-func (x *indexer) entry(hdr *tar.Header, body io.Reader) (Entry, error) {
+// entry describes a member whose body begins at from.
+func (x *indexer) entry(hdr *tar.Header, body io.Reader, from int64) (Entry, error) {
 	m, err := newMember(hdr, x.limits)
 	if err != nil {
 		return Entry{}, err
@@ -91,8 +94,10 @@ func (x *indexer) entry(hdr *tar.Header, body io.Reader) (Entry, error) {
 		if err != nil {
 			return e, err
 		}
-		e.LinkTo, e.Size, e.SHA256 = m.linkTo, x.files[n.file].size, x.files[n.file].digest
+		first := &x.files[n.file]
+		e.LinkTo, e.Size, e.SHA256, e.From = m.linkTo, first.size, first.digest, first.from
 	case m.kind == KindFile:
+		e.From = from
 		return e, x.file(&e, hdr, body)
 	case m.kind == KindSymlink:
 		e.Target = hdr.Linkname
@@ -121,6 +126,6 @@ func (x *indexer) file(e *Entry, hdr *tar.Header, body io.Reader) error {
 	x.counts.Bytes += n
 	e.Size = n
 	x.sum.Sum(e.SHA256[:0])
-	x.files = append(x.files, content{size: n, digest: e.SHA256})
+	x.files = append(x.files, content{size: n, digest: e.SHA256, from: e.From})
 	return nil
 }

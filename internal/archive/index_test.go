@@ -17,6 +17,13 @@ func TestIndexDescribesMembers(t *testing.T) {
 		file("d/f", "number two"), hardLink("i", "d/f"), hardLink("j", "h"), file("empty", ""))
 	var got []archive.Entry
 	counts, err := archive.Index(t.Context(), bytes.NewReader(data), archive.Limits{}, func(e archive.Entry) error {
+		if e.Kind == archive.KindFile {
+			content := data[e.From : e.From+e.Size]
+			if sha256.Sum256(content) != e.SHA256 {
+				t.Errorf("%s is said to begin at %d, where there is %q", e.Path, e.From, content)
+			}
+		}
+		e.From = 0
 		got = append(got, e)
 		return nil
 	})

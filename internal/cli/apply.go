@@ -19,8 +19,9 @@ type application struct {
 func (a *app) applyCommand() *cobra.Command {
 	x := application{}
 	cmd := &cobra.Command{
-		Use:   "apply WORKSPACE_ID [DIR]",
-		Short: "bring the changes of a workspace back to the project",
+		Use:     "apply WORKSPACE_ID [DIR]",
+		Short:   "bring the changes of a workspace back to the project",
+		GroupID: groupWork,
 		Long: `Brings what changed in a workspace to the directory that it was seeded from, or to
 DIR. All of it is done, or nothing. Where the directory has changed too, git puts
 both together if it is a work tree of git; what cannot be is named, and nothing is
@@ -92,7 +93,7 @@ func applyText(x *api.Apply) string {
 	}
 	s := x.Summary
 	line := fmt.Sprintf("[workspace-apply] workspace_id=%s directory=%s total=%d added=%d modified=%d deleted=%d type_changed=%d already=%d merged=%d",
-		x.WorkspaceID, x.Directory, s.Total, s.Added, s.Modified, s.Deleted, s.TypeChanged, s.Already, s.Merged)
+		x.WorkspaceID, shownPath(x.Directory), s.Total, s.Added, s.Modified, s.Deleted, s.TypeChanged, s.Already, s.Merged)
 	switch {
 	case x.DryRun:
 		line += " dry_run=yes"

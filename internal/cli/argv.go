@@ -14,6 +14,7 @@ type grammar struct {
 	usage    string     // one line, without "usage: "
 	options  []option   // of this command only
 	commands []*grammar // of a group; a group has no operands
+	alone    bool       // a group that is a command of its own, too
 	operands []string   // the names of the positionals it must have
 	more     bool       // further positionals may follow
 	guest    bool       // further positionals are the guest's command
@@ -167,7 +168,7 @@ func (p *parser) finish() (*invocation, error) {
 	switch {
 	case p.decided:
 		p.out.operands, p.out.guest = nil, nil
-	case len(g.commands) > 0:
+	case len(g.commands) > 0 && !g.alone:
 		return nil, g.fail("the following arguments are required: COMMAND")
 	case have < len(g.operands):
 		return nil, g.fail("the following arguments are required: %s", strings.Join(g.operands[have:], ", "))

@@ -40,6 +40,10 @@ type Env struct {
 	// come on two channels until what it returns is called; nil: nobody tells.
 	Terminal func(resized, lost chan<- os.Signal) func()
 
+	// ReaderGone is closed when nobody reads Stdout any more, as after `| head -1`; it is
+	// asked for while nothing may come for long. nil: nobody tells.
+	ReaderGone func(context.Context) <-chan struct{}
+
 	// Programs says what else this installation consists of, handed in like Doctor,
 	// and Licenses are the texts for all of it.
 	Programs func(context.Context) (*api.Version, error)
@@ -51,6 +55,9 @@ type Env struct {
 
 	// Config is the configuration of this machine, handed in like Doctor.
 	Config Configuration
+
+	MCP   MCP
+	Hosts Hosts
 }
 
 // Run runs one command line and returns its exit code. Everything that it started

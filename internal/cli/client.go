@@ -16,6 +16,7 @@ type client interface {
 	Get(ctx context.Context, id string) (workspace, error)
 	List(ctx context.Context) (*api.WorkspaceList, error)
 	Delete(ctx context.Context, id string) (*api.WorkspaceDelete, error)
+	Prepare(ctx context.Context, environment string, opts *pyro.PrepareOptions) (*api.Prepare, error)
 }
 
 // workspace is one workspace, or the sandbox of one run.
@@ -123,9 +124,11 @@ type files interface {
 	Move(ctx context.Context, req api.FileMoveRequest) (*api.FileMove, error)
 }
 
-// source is a project that goes into a workspace: a directory or a tar archive.
+// source is a project that goes into a workspace: a directory, a tar archive, or a git
+// repository by its address.
 type source struct {
 	Path        string
+	URL, Ref    string   // in place of Path
 	Exclude     []string // patterns as in .gitignore
 	Gitignore   bool     // leave out what git ignores
 	SkipSpecial bool     // leave out FIFOs, sockets and devices, which are errors otherwise

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -93,10 +94,10 @@ func (a *app) completeSecrets(cmd *cobra.Command, args []string, begun string) (
 }
 
 // completePaths offers what lies in the directory in the guest that was begun to be typed,
-// of the workspace that is the first word.
+// of the workspace that is the first word, as often as the command takes a path.
 func (a *app) completePaths(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	if len(args) != 1 && cmd.Name() != "move" || len(args) > 2 {
+	if len(args) > paths(cmd) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
@@ -178,4 +179,12 @@ func noFilesForValues(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		noFilesForValues(sub)
 	}
+}
+
+// paths is how many paths in the guest a command takes after the id of the workspace.
+func paths(cmd *cobra.Command) int {
+	if strings.HasSuffix(cmd.Use, "...]") {
+		return math.MaxInt
+	}
+	return len(strings.Fields(cmd.Use)) - 2 // its own name, and the id
 }

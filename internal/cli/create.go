@@ -29,13 +29,16 @@ func (a *app) createCommand() *cobra.Command {
 		Long: `Makes a workspace, starts it, and shows it. Its id is what all other commands take.
 With --seed-path a directory or a tar archive (plain, or compressed with gzip, zstd,
 xz or bzip2) lies in /workspace before the first command, with its modes, times and
-links. What git ignores and .git come along, unless they are left out.
+links. What git ignores and .git come along, unless they are left out. With --repo-url
+it is a git repository with the history of the branch, tag or commit, fetched by this
+machine's git, since workspaces have no network of their own.
 
 Secrets are files of /run/pyro-secrets in the guest, and environment variables of the
 commands that are given them by --secret-env. Other processes of this machine can
 see the value after --secret, and not those that the other three fetch.`,
 		Example: `  pyro workspace create host
   pyro workspace create host --seed-path . --gitignore
+  pyro workspace create host --repo-url https://example.org/project.git --repo-ref v1.0
   pyro workspace create host --name tests --label task=42 --ttl-seconds 3600
   pyro workspace create host --seed-path src.tar.gz --exclude '*.log' --id-only
   pyro workspace create host --secret-from-env GITHUB_TOKEN --secret-command 'DB=pass show db'`,

@@ -52,6 +52,7 @@ the seed what the workspace holds now, whatever the names, bytes, modes and link
 		ValidArgsFunction: a.completeIDs(a.completePaths, api.StateStarted),
 	}
 	d.flags(cmd.Flags())
+	_ = cmd.RegisterFlagCompletionFunc("against", a.completeStates)
 	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colors, cobra.ShellCompDirectiveNoFileComp))
 	a.jsonFlag(cmd.Flags())
 	return cmd
@@ -156,7 +157,7 @@ func (a *app) diffText(found *api.WorkspaceDiff, color string) error {
 		return err
 	}
 	for i := range found.Entries {
-		if e := &found.Entries[i]; e.Omitted != nil {
+		if e := &found.Entries[i]; e.Omitted != nil && !hasNoTextAlone(*e.Omitted) {
 			a.say("[%s] not in the patch: %s: %s", diffTag, diffPath(e), *e.Omitted)
 		}
 	}
@@ -164,6 +165,12 @@ func (a *app) diffText(found *api.WorkspaceDiff, color string) error {
 		a.say("[%s] truncated: the patch is longer than is shown here; --patch prints all of it", diffTag)
 	}
 	return nil
+}
+
+// hasNoTextAlone tells why an entry has no text patch of its own from why it is not in the
+// patch of all: for that, one line at the end stands for all that are left out.
+func hasNoTextAlone(omitted string) bool {
+	return omitted == api.OmittedLongPatch || omitted == api.OmittedManyPatches
 }
 
 // diffNotes says what a person should know of a diff.

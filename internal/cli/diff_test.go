@@ -104,6 +104,7 @@ func TestDiffGolden(t *testing.T) {
 		"diff":                 {args: ""},
 		"diff unchanged":       {args: "", fake: unchanged},
 		"diff truncated":       {args: "", fake: cut},
+		"diff long":            {args: "", fake: func(c *fakeClient) { c.diffs.found.Entries[0].Omitted = text(api.OmittedLongPatch) }},
 		"diff json":            {args: "src --json"},
 		"diff refused":         {args: "", fake: refuses},
 		"diff patch":           {args: "--patch"},

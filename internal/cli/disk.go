@@ -36,7 +36,13 @@ func (a *app) diskListCommand() *cobra.Command {
 FIFOs and sockets are left out, and what is not on the disk: /proc, /sys, /dev, /run.`,
 		Example: "  pyro workspace disk list 0123456789ab\n  pyro workspace disk list 0123456789ab /etc --recursive --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req, err := api.DiskListRequest{Path: pathOf(args), Recursive: recursive}.Check()
+			path := api.WorkspacePath
+			if len(args) > 1 {
+				if path = args[1]; path == "" { // what is not set is not all
+					return invalid("path is empty", "leave it out for /workspace")
+				}
+			}
+			req, err := api.DiskListRequest{Path: path, Recursive: recursive}.Check()
 			if err != nil {
 				return err
 			}
@@ -53,14 +59,6 @@ FIFOs and sockets are left out, and what is not on the disk: /proc, /sys, /dev, 
 	cmd.Flags().BoolVar(&recursive, "recursive", false, "all that is below it, too")
 	a.jsonFlag(cmd.Flags())
 	return cmd
-}
-
-// pathOf is the path behind an id; empty where there is none.
-func pathOf(args []string) string {
-	if len(args) < 2 {
-		return ""
-	}
-	return args[1]
 }
 
 // diskLines is a list, one line an entry.
@@ -149,10 +147,13 @@ saved it.`,
 				return misuse(cmd, "the following arguments are required: --output")
 			}
 			checked, err := req.Check()
-			if output == "" {
+			switch output {
+			case "":
 				err = cmp.Or(err, invalid("output_path must not be empty", "name a path where nothing is yet"))
+			case "-":
+				err = cmp.Or(err, invalid("output_path is -, and it cannot be stdout", "name a file, or ./- for one that is called so"))
 			}
-			if err != nil {
+			if err = cmp.Or(err, notBlank(cmd, "path", "leave it out for "+api.WorkspacePath)); err != nil {
 				return err
 			}
 			done, err := awaitOf(cmd.Context(), a, "workspace-disk-export", args[0], func(ctx context.Context, ws workspace) (*api.DiskExport, error) {
@@ -178,7 +179,7 @@ saved it.`,
 }
 
 func diskExportLine(x *api.DiskExport) string {
-	line := fmt.Sprintf("[workspace-disk-export] workspace_id=%s output_path=%s disk_format=%s bytes_written=%d", x.WorkspaceID, x.OutputPath, x.DiskFormat, x.BytesWritten)
+	line := fmt.Sprintf("[workspace-disk-export] workspace_id=%s output_path=%s disk_format=%s bytes_written=%d", x.WorkspaceID, shownPath(x.OutputPath), x.DiskFormat, x.BytesWritten)
 	if x.Skipped > 0 {
 		line += fmt.Sprintf(" skipped=%d", x.Skipped)
 	}

@@ -18,10 +18,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "show what this machine can run, and what it lacks",
 		Long: `Runs a sandbox, and looks at all that sandboxes need: whether it works here, why
 not, and what to do. What is in order is counted, the rest is shown. With --fix
-what killed processes have left is freed; workspaces are never removed.
+what killed processes have left is freed; workspaces are never removed. With
+--environment also whether that was tried out here (warm), never was (cold), or was
+before something changed (stale); see pyro prepare.
 
 The exit code is 0 whatever is found; scripts read runtime_ok and checks.`,
-		Example: "  pyro doctor\n  pyro doctor --json\n  pyro doctor --fix",
+		Example: "  pyro doctor\n  pyro doctor --json\n  pyro doctor --environment host\n  pyro doctor --fix",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.Doctor == nil {
 				return &api.Error{Kind: api.Unsupported, Op: "doctor", Hint: "run it where sandboxes run"}
@@ -40,7 +42,7 @@ The exit code is 0 whatever is found; scripts read runtime_ok and checks.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().Var(textValue{&platform, "PLATFORM"}, "platform", "fail unless this machine is one, for example linux-x86_64")
-	cmd.Flags().Var(textValue{&req.Environment, "ENVIRONMENT"}, "environment", "look whether this environment can be used, for example host")
+	cmd.Flags().Var(textValue{&req.Environment, "ENVIRONMENT"}, "environment", "look whether this environment can be used and was prepared, for example host")
 	cmd.Flags().BoolVar(&req.Fix, "fix", false, "free what killed processes have left")
 	a.jsonFlag(cmd.Flags())
 	return cmd
@@ -67,6 +69,9 @@ func doctorPage(d *api.Doctor, fix bool) string {
 	for _, e := range d.Engines {
 		p.engine(e)
 	}
+	if e := d.Environment; e != nil {
+		p.environment(e)
+	}
 	if len(d.Issues) > 0 {
 		p.line("Issues:")
 	}
@@ -78,6 +83,17 @@ func doctorPage(d *api.Doctor, fix bool) string {
 		p.fixed(d.Fixed)
 	}
 	return p.String()
+}
+
+func (p *page) environment(e *api.EnvironmentState) {
+	line := fmt.Sprintf("Environment: %s %s", e.Name, e.State)
+	if e.PreparedAt != nil {
+		line += fmt.Sprintf(" prepared_at=%s", *e.PreparedAt)
+	}
+	p.line("%s", line)
+	if p.optional("  why", e.Reason); e.State != api.Warm {
+		p.line("  hint: `pyro prepare %s` tries it out", e.Name)
+	}
 }
 
 func (p *page) engine(e api.DoctorEngine) {

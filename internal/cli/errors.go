@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,10 @@ type guestStatus int
 
 func (s guestStatus) Error() string { return fmt.Sprintf("the command ended with %d", int(s)) }
 
+// errUnsound is no failure of pyro either: what it was asked to look at does not work,
+// and all was said.
+var errUnsound = errors.New("not all of it works")
+
 // leaving is what a signal asked for. A cause is still to be told; without one
 // there is nothing more to say.
 type leaving struct {
@@ -48,11 +53,30 @@ type outputError struct {
 	err    error
 }
 
-func (e *outputError) Error() string { return "write to " + e.stream + ": " + e.err.Error() }
+// Error names the stream once: what the operating system calls it adds nothing.
+func (e *outputError) Error() string {
+	cause := e.err
+	if p, ok := errors.AsType[*fs.PathError](cause); ok {
+		cause = p.Err
+	}
+	return "write to " + e.stream + ": " + cause.Error()
+}
+
 func (e *outputError) Unwrap() error { return e.err }
 
 func newOutputError(w io.Writer, stream string, err error) error {
 	return &outputError{stream: stream, closed: errors.Is(err, io.ErrClosedPipe) || isPipe(w), err: err}
+}
+
+// errUnread is the end of whoever reads our stdout, while we had nothing to write.
+var errUnread = &outputError{stream: "stdout", closed: true, err: io.ErrClosedPipe}
+
+// readerGone is a channel that never is closed where nobody tells.
+func (a *app) readerGone(ctx context.Context) <-chan struct{} {
+	if a.ReaderGone == nil {
+		return nil
+	}
+	return a.ReaderGone(ctx)
 }
 
 // isPipe reports whether w is a pipe or a socket. A write to one fails for a single
@@ -77,6 +101,8 @@ func (a *app) conclude(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errUnsound):
+		return exitHandled
 	case errors.As(err, &status):
 		return ((int(status) % 256) + 256) % 256
 	case errors.As(err, &output) && output.closed:
@@ -100,6 +126,9 @@ func (a *app) conclude(err error) int {
 // report prints a handled error, for people or for programs.
 func (a *app) report(err error) {
 	reply := api.ReplyTo(err)
+	if output, ok := errors.AsType[*outputError](err); ok { // says all; who tried to write there adds nothing
+		reply.Error, reply.Hint = output.Error(), "what was written is not whole: make room there, or write elsewhere, and try again"
+	}
 	reply.Hint = cmp.Or(reply.Hint, nextStep(reply.Kind))
 	if a.json {
 		_ = api.Encode(a.Stdout, reply)

@@ -80,6 +80,8 @@ func (a *app) followEvents(ctx context.Context, id string, after int64) error {
 	case s := <-a.Signals:
 		_, code := signalOf(s)
 		return &leaving{code: code}
+	case <-a.readerGone(ctx):
+		return errUnread
 	case err := <-ended:
 		return err
 	}

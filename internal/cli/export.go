@@ -20,8 +20,9 @@ type export struct {
 func (a *app) exportCommand() *cobra.Command {
 	x := export{ExportOptions: pyro.ExportOptions{Format: api.ExportDir}}
 	cmd := &cobra.Command{
-		Use:   "export WORKSPACE_ID PATH",
-		Short: "bring a file, directory or symlink out of a workspace",
+		Use:     "export WORKSPACE_ID PATH",
+		Short:   "bring a file, directory or symlink out of a workspace",
+		GroupID: groupWork,
 		Long: `Brings a file, directory or symlink below /workspace to a new path of this machine.
 Nothing is there before all of it is. Modes, times and links are kept, and links are
 not followed; set-id bits, owners, devices, FIFOs and sockets are not. What would run
@@ -34,7 +35,7 @@ of git stay behind unless they are as they were in the seed.`,
 			x.id, x.path = args[0], args[1]
 			return a.export(cmd, x)
 		},
-		ValidArgsFunction: a.completeIDs(nil, api.StateStarted),
+		ValidArgsFunction: a.completeIDs(a.completePaths, api.StateStarted),
 	}
 	f := cmd.Flags()
 	f.Var(pathValue{&x.output, "PATH"}, "output", "where it goes, a path where nothing is yet; - is stdout, with --format tar")
@@ -57,7 +58,7 @@ func (a *app) export(cmd *cobra.Command, x export) error {
 	case piped && x.Format != api.ExportTar:
 		return misuse(cmd, "argument --output: - needs --format tar")
 	case piped && a.json:
-		return misuse(cmd, "argument --json: not allowed with --output -")
+		return misuse(cmd, "argument --json: not allowed with argument --output -")
 	case piped && a.terminal(a.Stdout):
 		return invalid("an archive is not for a terminal", "pipe it into tar, or name a file with --output")
 	}
@@ -105,7 +106,7 @@ func (p pipedOut) Write(data []byte) (int, error) {
 
 func exportLine(x *api.Export) string {
 	line := fmt.Sprintf("[workspace-export] workspace_id=%s workspace_path=%s output_path=%s artifact_type=%s entry_count=%d bytes_written=%d execution_mode=%s",
-		x.WorkspaceID, x.WorkspacePath, x.OutputPath, x.ArtifactType, x.EntryCount, x.BytesWritten, x.ExecutionMode)
+		x.WorkspaceID, shownPath(x.WorkspacePath), shownPath(x.OutputPath), x.ArtifactType, x.EntryCount, x.BytesWritten, x.ExecutionMode)
 	if x.Skipped != 0 {
 		line += fmt.Sprintf(" skipped=%d", x.Skipped)
 	}

@@ -18,21 +18,22 @@ const testID = "0123456789ab"
 
 // fakeClient is an SDK whose sandboxes are functions.
 type fakeClient struct {
-	status   api.Workspace
-	list     api.WorkspaceList
-	guest    func(ctx context.Context, p *fakeProcess) (int, error)
-	creating func(ctx context.Context) error
-	deleting func(ctx context.Context) error
-	pushing  func(ctx context.Context, from source) error
-	logs     api.WorkspaceLogs
-	pushed   api.SyncCounts // what a push is said to have done
-	refusal  error          // of stop, start, update and logs
-	live     fakeLive
-	files    fakeFiles
-	trees    fakeTrees
-	diffs    fakeDiffs
-	reports  fakeReports
-	disk     fakeDisk
+	status    api.Workspace
+	list      api.WorkspaceList
+	guest     func(ctx context.Context, p *fakeProcess) (int, error)
+	creating  func(ctx context.Context) error
+	deleting  func(ctx context.Context) error
+	pushing   func(ctx context.Context, from source) error
+	logs      api.WorkspaceLogs
+	pushed    api.SyncCounts // what a push is said to have done
+	refusal   error          // of stop, start, update and logs
+	live      fakeLive
+	files     fakeFiles
+	trees     fakeTrees
+	diffs     fakeDiffs
+	reports   fakeReports
+	disk      fakeDisk
+	preparing fakePreparing
 
 	mu      sync.Mutex
 	created []api.CreateRequest
@@ -232,6 +233,8 @@ type session struct {
 	ctx      context.Context // nil: the test's
 	doctor   func(context.Context, api.DoctorRequest) (*api.Doctor, error)
 	config   Configuration
+	hosts    Hosts
+	unread   chan struct{} // closed when nobody reads stdout
 
 	out, err output
 }
@@ -258,11 +261,14 @@ func (s *session) run(t *testing.T, args ...string) int {
 	a := &app{
 		Env: Env{
 			Args: args, Stdin: s.stdin, Stdout: s.stdout, Stderr: &s.err,
-			Environ: s.environ, Signals: s.signals, Version: "1.2.3", Doctor: s.doctor, Config: s.config,
+			Environ: s.environ, Signals: s.signals, Version: "1.2.3", Doctor: s.doctor, Config: s.config, Hosts: s.hosts,
 		},
 		open:     s.fake.open,
 		terminal: func(io.Writer) bool { return s.terminal },
 		sit:      func(io.Reader) (*os.File, bool) { return s.tty, s.tty != nil },
+	}
+	if s.unread != nil {
+		a.ReaderGone = func(context.Context) <-chan struct{} { return s.unread }
 	}
 	if s.ctx == nil {
 		s.ctx = t.Context()

@@ -313,6 +313,9 @@ func TestPathCompletion(t *testing.T) {
 		"workspace file move " + testID + " a d": {"d/", goOn},
 		"workspace file read " + testID + " a ":  {nothing},
 		"workspace file read ffffffffffff ":      {goOn},
+		"workspace diff " + testID + " a x p ":   {"a b", "d/", "p", goOn},
+		"workspace export " + testID + " d":      {"d/", goOn},
+		"workspace export " + testID + " d ":     {nothing},
 		"workspace patch apply " + testID + " ":  {nothing},
 	} {
 		t.Run(line, func(t *testing.T) {

@@ -248,3 +248,12 @@ func parseLabels(list []string) (map[string]string, error) {
 func invalid(what, hint string, args ...any) error {
 	return &api.Error{Kind: api.Invalid, Hint: fmt.Sprintf(hint, args...), Err: errors.New(what)}
 }
+
+// notBlank refuses an option that was given with nothing in it, as by a variable of a
+// script that is not set: what happens without the option is not what was meant.
+func notBlank(cmd *cobra.Command, flag, hint string) error {
+	if f := cmd.Flags().Lookup(flag); f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+		return invalid("--"+flag+" is empty", "%s", hint)
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,12 @@ elsewhere. It is refused where there are secrets.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if idOnly && a.json {
 				return misuse(cmd, "argument --id-only: not allowed with argument --json")
+			}
+			if err := cmp.Or(
+				notBlank(cmd, "from", "name a snapshot, or leave it out for the disk as it is now"),
+				notBlank(cmd, "name", "leave it out for forks without names"),
+			); err != nil {
+				return err
 			}
 			full := req.WithDefaults()
 			full.Count = req.Count // 0 is no default here

@@ -146,6 +146,18 @@ func TestHelpPages(t *testing.T) {
 	}
 }
 
+// TestHelpNamesEveryCommand finds one that was put into no group, and so is in none.
+func TestHelpNamesEveryCommand(t *testing.T) {
+	for _, cmd := range everyCommand((&app{}).tree()) {
+		help := helpText(cmd)
+		for _, sub := range cmd.Commands() {
+			if !strings.Contains(help, "\n  "+sub.Name()+" ") {
+				t.Errorf("the help of %s does not name %s", cmd.CommandPath(), sub.Name())
+			}
+		}
+	}
+}
+
 // TestEveryGoldenIsUsed finds the page of a test that is no more.
 func TestEveryGoldenIsUsed(t *testing.T) {
 	files, err := filepath.Glob("*_test.go")

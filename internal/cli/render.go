@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,7 +40,7 @@ func workspaceBlock(head string, w *api.Workspace) string {
 	p.line("Last activity at: %s", w.LastActivityAt)
 	p.line("Network policy: %s", w.NetworkPolicy)
 	seed := w.WorkspaceSeed.Mode
-	if from := w.WorkspaceSeed.SeedPath; from != nil {
+	if from := cmp.Or(w.WorkspaceSeed.SeedPath, w.WorkspaceSeed.OriginRef); from != nil {
 		seed += " from " + *from
 	}
 	p.line("Workspace seed: %s", seed)

@@ -137,3 +137,16 @@ func TestFollowingEventsEndsWithASignal(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, s.err.String())
 	}
 }
+
+func TestFollowingEventsEndsWithItsReader(t *testing.T) {
+	fake, unread := newFake(), make(chan struct{})
+	fake.reports.follow = func(ctx context.Context) error {
+		close(unread)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	s := &session{fake: fake, unread: unread}
+	if code := s.run(t, "workspace", "events", testID, "--follow"); code != exitPipe || s.err.String() != "" {
+		t.Errorf("exit code %d, stderr %q", code, s.err.String())
+	}
+}

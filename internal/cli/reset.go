@@ -20,6 +20,9 @@ before. Snapshots, secrets, name, labels and the end of its time stay. The new s
 is proven to be good before anything is given up. A stopped workspace is started.`,
 		Example: "  pyro workspace reset 0123456789ab\n  pyro workspace reset 0123456789ab --snapshot before-upgrade",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notBlank(cmd, "snapshot", "leave it out for the baseline"); err != nil {
+				return err
+			}
 			full := req.WithDefaults()
 			if err := full.Check(); err != nil {
 				return err

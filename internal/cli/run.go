@@ -33,7 +33,7 @@ func (a *app) runCommand() *cobra.Command {
 command ends. The environment host is this machine's own /usr, read-only under a
 writable layer. The words after -- are the command and its arguments; for a shell
 line write sh -c '…'. With --seed-path a directory or a tar archive lies in
-/workspace, where the command runs.`,
+/workspace, where the command runs; with --repo-url a git repository does.`,
 		Example: `  pyro run host -- uname -a
   pyro run host --timeout-seconds 120 --seed-path . -- make test
   echo 6*7 | pyro run host -i -- bc

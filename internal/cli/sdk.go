@@ -40,10 +40,14 @@ func (s *source) sdk() *pyro.Source {
 	if s == nil {
 		return nil
 	}
-	return &pyro.Source{
+	from := &pyro.Source{
 		Path: s.Path, Exclude: s.Exclude, Gitignore: s.Gitignore, SkipSpecial: s.SkipSpecial,
 		Whole: s.Whole, Progress: s.Progress,
 	}
+	if s.URL != "" {
+		from.Repository = &pyro.Repository{URL: s.URL, Ref: s.Ref}
+	}
+	return from
 }
 
 func (c sdkClient) StartStopped(ctx context.Context, id string, req api.StartRequest) (*api.Workspace, error) {

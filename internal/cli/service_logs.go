@@ -100,6 +100,8 @@ func (a *app) serviceFollow(ctx context.Context, id, name string, r reading) err
 	case s := <-a.Signals:
 		_, code := signalOf(s)
 		return &leaving{code: code}
+	case <-a.readerGone(ctx):
+		return errUnread
 	case o := <-ended:
 		err := cmp.Or(o.err, stdout.flush(), stderr.flush())
 		switch {

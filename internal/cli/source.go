@@ -3,6 +3,8 @@ package cli
 import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/pyro-sandbox/pyro"
 )
 
 // selection says what of a source is taken. Create, run and sync push share it.
@@ -24,12 +26,15 @@ func (s *selection) of(path string) source {
 
 // seeding is what a workspace is to begin with.
 type seeding struct {
-	path string
+	path     string
+	url, ref string
 	selection
 }
 
 func (s *seeding) flags(f *pflag.FlagSet) {
 	f.Var(pathValue{&s.path, "PATH"}, "seed-path", "a directory or tar archive to put into /workspace")
+	f.Var(textValue{&s.url, "URL"}, "repo-url", "a git repository to put into /workspace; git of this machine fetches it")
+	f.Var(textValue{&s.ref, "REF"}, "repo-ref", "of --repo-url: a branch, tag or commit")
 	s.selection.flags(f)
 }
 
@@ -37,11 +42,19 @@ func (s *seeding) flags(f *pflag.FlagSet) {
 func (s *seeding) source(cmd *cobra.Command) (*source, error) {
 	f := cmd.Flags()
 	switch {
+	case f.Changed("seed-path") && f.Changed("repo-url"):
+		return nil, misuse(cmd, "argument --repo-url: not allowed with argument --seed-path")
+	case f.Changed("repo-ref") && !f.Changed("repo-url"):
+		return nil, misuse(cmd, "argument --repo-ref: not allowed without argument --repo-url")
 	case f.Changed("seed-path") && s.path == "":
 		return nil, invalid("seed_path must not be empty", "leave --seed-path out for an empty workspace")
 	case f.Changed("seed-path"):
 		from := s.of(s.path)
 		return &from, nil
+	case f.Changed("repo-url"):
+		from := s.of("")
+		from.URL, from.Ref = s.url, s.ref
+		return &from, pyro.Repository{URL: s.url, Ref: s.ref}.Check()
 	}
 	for _, name := range []string{"exclude", "gitignore", "skip-special"} {
 		if f.Changed(name) {

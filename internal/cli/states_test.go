@@ -48,6 +48,9 @@ func TestStateMisuse(t *testing.T) {
 		"many forks":       {[]string{"fork", testID, "-n", "65"}, "allowed are 1 to 64"},
 		"memory of one":    {[]string{"fork", testID, "--memory", "--from", "green"}, "the disk alone"},
 		"id-only and json": {[]string{"fork", testID, "--id-only", "--json"}, "not allowed"},
+		"unset state":      {[]string{"reset", testID, "--snapshot", ""}, "--snapshot is empty"},
+		"unset source":     {[]string{"fork", testID, "--from="}, "--from is empty"},
+		"unset name":       {[]string{"fork", testID, "--name", " "}, "--name is empty"},
 		"odd state":        {[]string{"reset", testID, "--snapshot", "a b"}, "does not match"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +110,7 @@ func TestStateCompletion(t *testing.T) {
 		"workspace fork " + testID + " --from=r":     {red, ":4"},
 		"workspace snapshot create " + testID + " ":  {":4"},
 		"workspace fork " + testID + " --number ":    {":4"},
+		"workspace diff " + testID + " --against g":  {green, ":4"},
 		"workspace snapshot delete ffffffffffff ":    {":4"},
 	} {
 		got := completionsOf(t, fake, line)

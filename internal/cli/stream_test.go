@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -261,12 +262,16 @@ func TestClosedStdoutIsQuiet(t *testing.T) {
 // full is a disk without room.
 type full struct{}
 
-func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+func (full) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: errors.New("no space left on device")}
+}
 
 func TestFullDiskIsTold(t *testing.T) {
 	s := &session{fake: newFake(), stdout: full{}}
 	s.fake.guest = prints("text\n", "", 0)
-	if code := s.run(t, "run", "host", "x"); code != exitHandled || !strings.Contains(s.err.String(), "[error] write") {
+	code := s.run(t, "run", "host", "x")
+	want := lines("[error] write to stdout: no space left on device", "[hint] what was written is not whole: make room there, or write elsewhere, and try again")
+	if code != exitHandled || !strings.HasSuffix(s.err.String(), want) {
 		t.Errorf("exit code %d, stderr %q", code, s.err.String())
 	}
 }

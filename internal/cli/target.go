@@ -42,7 +42,7 @@ func newTarget(path string, force bool) (*target, error) {
 
 // fault is an error about the target in our words.
 func (t *target) fault(err error) error {
-	kind, hint := api.Invalid, "name a file that you can write"
+	kind, hint := api.Invalid, "name a file that you can write, where there is room for it"
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		kind, hint = api.Exists, "--force replaces it"
@@ -71,7 +71,11 @@ func (t *target) fill(write func(io.Writer) (*api.FileRange, error)) (*api.FileR
 		return nil, t.fault(err)
 	}
 	defer func() { _ = os.Remove(beside) }()
-	got, err := write(f)
+	into := &faulty{to: f}
+	got, err := write(into)
+	if into.err != nil { // whoever wrote knows nothing of this file
+		err = t.fault(into.err)
+	}
 	if closed := f.Close(); err == nil && closed != nil {
 		err = t.fault(closed)
 	}
@@ -79,6 +83,21 @@ func (t *target) fill(write func(io.Writer) (*api.FileRange, error)) (*api.FileR
 		err = t.place(beside)
 	}
 	return got, err
+}
+
+// faulty notes the first error of a writer.
+type faulty struct {
+	to  io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (w *faulty) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // place gives the file its name. That of another is taken by force alone.

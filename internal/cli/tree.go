@@ -33,7 +33,7 @@ deleted or its time is over (workspace).`,
 	}
 	root.Flags().SortFlags = false
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.completionCommand())
+	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.mcpCommand(), a.hostCommand(), a.prepareCommand(), a.demoCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.completionCommand())
 	noFilesForValues(root)
 	root.SetHelpCommand(a.helpCommand(root))
 	root.InitDefaultHelpCmd()
@@ -62,7 +62,7 @@ func arrange(root *cobra.Command, words []string) ([]string, error) {
 // required, [NAME] may be left out, and [--] makes all after it the guest's.
 func grammarOf(cmd *cobra.Command) *grammar {
 	cmd.InitDefaultHelpFlag()
-	g := &grammar{path: strings.Fields(cmd.CommandPath()), usage: usageLine(cmd)}
+	g := &grammar{path: strings.Fields(cmd.CommandPath()), usage: usageLine(cmd), alone: cmd.HasParent() && cmd.Runnable()}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		_, yields := f.Annotations[yieldKey]
 		g.options = append(g.options, option{
@@ -92,7 +92,11 @@ func usageLine(cmd *cobra.Command) string {
 		for _, sub := range cmd.Commands() {
 			names = append(names, sub.Name())
 		}
-		return cmd.CommandPath() + " [--help] {" + strings.Join(names, ",") + "} ..."
+		list := "{" + strings.Join(names, ",") + "} ..."
+		if cmd.HasParent() && cmd.Runnable() {
+			return cmd.CommandPath() + " [options] [" + list + "]"
+		}
+		return cmd.CommandPath() + " [--help] " + list
 	}
 	words := slices.Insert(strings.Fields(cmd.Use)[1:], 0, cmd.CommandPath(), "[options]")
 	return strings.Join(words, " ")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +43,7 @@ type sandbox struct {
 	cmd     *exec.Cmd
 	said    sys.Complaint // what pyro-runsc printed: nothing unless it failed
 	channel *wire.Channel
+	tells   bool // the Sentry remembers what is mapped; valid after boot
 	adopted sync.Once
 	family  []sys.Process // Sentry and gofer, valid after adopt
 
@@ -153,8 +155,9 @@ func (s *sandbox) fork(args []string, guest *os.File, disk *image) error {
 func (s *sandbox) hello(ctx context.Context) error {
 	client := wire.Client{Dial: s.Dial}
 	for {
-		_, err := client.Hello(ctx)
+		reply, err := client.Hello(ctx)
 		if err == nil {
+			s.greeted(reply)
 			go s.guard() // ends with the sandbox
 			return nil
 		}
@@ -163,6 +166,11 @@ func (s *sandbox) hello(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// greeted notes what the agent has said of itself and of the kernel below.
+func (s *sandbox) greeted(h wire.Hello) {
+	s.tells = slices.Contains(h.Capabilities, wire.CapabilityTellsWrites)
 }
 
 // guard watches every process of the sandbox. Finding them takes some milliseconds,

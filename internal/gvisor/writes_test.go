@@ -138,8 +138,26 @@ func TestOfForeignOverlaysNothingIsTold(t *testing.T) {
 // TestRestoredTellsNoWrites has mappings that its Sentry knows nothing of.
 func TestRestoredTellsNoWrites(t *testing.T) {
 	for memory, want := range map[string]bool{"": true, "/image": false} {
-		if got := newSandbox(engine.Spec{Memory: memory}, nil, cgroup{}).TellsWrites(); got != want {
+		box := newSandbox(engine.Spec{Memory: memory}, nil, cgroup{})
+		box.tells = true
+		if got := box.TellsWrites(); got != want {
 			t.Errorf("started from %q: %v", memory, got)
 		}
+	}
+}
+
+// TestAnotherKernelTellsNoWrites greets the agent on this machine's own kernel, which like a
+// Sentry of another version does not tell what is mapped.
+func TestAnotherKernelTellsNoWrites(t *testing.T) {
+	fake := enginetest.Start(t, enginetest.Subject{Engine: enginetest.NewFake(t), Spec: newBench(t).spec})
+	reply, err := (&wire.Client{Dial: fake.Dial}).Hello(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := newSandbox(engine.Spec{}, nil, cgroup{})
+	box.tells = true // whatever it was taken for
+	box.greeted(reply)
+	if box.TellsWrites() {
+		t.Error("writes are believed to be told")
 	}
 }

@@ -16,15 +16,15 @@ var layers = [][]string{
 	{"internal/sys", "internal/licenses"},
 	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact"},
 	{"internal/archive"},
-	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source", "internal/applyback"},
-	{"internal/image", "internal/agent", "internal/config", "internal/programs", "internal/events"},
+	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source", "internal/clone", "internal/applyback"},
+	{"internal/image", "internal/agent", "internal/config", "internal/programs", "internal/events", "internal/warm"},
 	{"internal/engine"},
 	{"internal/gvisor", "internal/firecracker", "internal/hostcompat", "gvisor"},
 	{"internal/workspace"},
 	{"internal/supervisor", "internal/doctor"},
 	{"internal/local"},
 	{"."}, // the SDK
-	{"internal/cli", "internal/mcpserver", "internal/httpapi"},
+	{"internal/cli", "internal/mcpserver", "internal/host", "internal/httpapi"},
 	{"cmd/pyro", "cmd/pyro-agent", "examples", "bench", "e2e"},
 }
 
@@ -63,6 +63,7 @@ var diet = []struct {
 	{"internal/config", []string{"api", "internal/sys"}, false, "what is configured is known before anything is opened"},
 	{"internal/cli", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
 	{"internal/mcpserver", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
+	{"internal/host", []string{"api"}, false, "chat hosts are told how to start pyro, and need not know what it does"},
 	{"internal/httpapi", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
 	{"examples", []string{".", "api"}, false, "examples show what others can do"},
 	{"gvisor", []string{"api", "internal/sys", "internal/wire", "internal/version"}, false, "the helpers know gVisor and the packet channel, not workspaces"},

@@ -35,6 +35,7 @@ func Doctor(ctx context.Context, req api.DoctorRequest) (*api.Doctor, error) {
 	}
 	if req.Environment != "" {
 		x.note(environment(req.Environment, tried.Available))
+		x.found.Environment = x.warmth(req.Environment)
 	}
 	x.lookAtStore(ctx, req.Fix)
 	x.found.Issues = issues(x.found.Checks)

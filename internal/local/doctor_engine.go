@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/pyro-sandbox/pyro/internal/gvisor"
 	"github.com/pyro-sandbox/pyro/internal/hostcompat"
 	"github.com/pyro-sandbox/pyro/internal/version"
+	"github.com/pyro-sandbox/pyro/internal/warm"
 	"github.com/pyro-sandbox/pyro/internal/wire"
 	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
@@ -182,6 +184,16 @@ func environment(name string, runs bool) api.DoctorCheck {
 	default:
 		return ok(check, "%s is there, and a sandbox was run in it", name)
 	}
+}
+
+// warmth says whether the environment was prepared here.
+func (x *examination) warmth(name string) *api.EnvironmentState {
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // it is as cold as can be told
+	}
+	state, _ := warm.Look(x.dirs.Cache, name, warm.Find(version.String(), self, x.machine.getenv("PYRO_LIBDIR")))
+	return &state
 }
 
 // runtime is what was found, in the words of the replaced product.

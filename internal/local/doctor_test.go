@@ -374,3 +374,14 @@ func TestOpens(t *testing.T) {
 		t.Error("a file that is there does not open, or one that is not does")
 	}
 }
+
+func TestDoctorSaysHowWarmAnEnvironmentIs(t *testing.T) {
+	alone(t)
+	if got := diagnose(t, api.DoctorRequest{}); got.Environment != nil {
+		t.Errorf("nobody asked, and it is %+v", got.Environment)
+	}
+	got := diagnose(t, api.DoctorRequest{Environment: "host"}).Environment
+	if got == nil || got.Name != "host" || got.State != api.Cold || got.Reason == nil || got.PreparedAt != nil {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ func (d *desk) tidyArguments(next mcp.MethodHandler) mcp.MethodHandler {
 		if err != nil {
 			var res mcp.CallToolResult
 			res.SetError((&call{desk: d, tool: params.Name}).explain(err))
-			return &res, nil
+			return markComplete(req, &res)
 		}
 		params.Arguments = tidy
 		return next(ctx, method, req)
@@ -55,9 +56,13 @@ func tidied(schema *jsonschema.Schema, raw json.RawMessage) (json.RawMessage, er
 			return nil, badArguments(fmt.Errorf("unknown argument %q, allowed are %s", clip(name), names(schema)))
 		case string(value) == "null" && !slices.Contains(schema.Required, name):
 			delete(given, name)
-		default:
-			given[name] = convert(property.Type, value)
+			continue
 		}
+		value = convert(property, value)
+		if err := check(property, value); err != nil {
+			return nil, badArguments(fmt.Errorf("argument %q %w", name, err))
+		}
+		given[name] = value
 	}
 	for _, name := range schema.Required {
 		if given[name] == nil {
@@ -71,14 +76,26 @@ func badArguments(err error) error {
 	return &api.Error{Kind: api.Invalid, Err: err}
 }
 
-// convert returns what a text stands for, where another type is wanted; else the value
-// as it is, for the schema to judge.
-func convert(kind string, value json.RawMessage) json.RawMessage {
+// convert returns what a value stands for, where another type is wanted; else the value
+// as it is.
+func convert(property *jsonschema.Schema, value json.RawMessage) json.RawMessage {
 	var text string
-	if kind == "string" || json.Unmarshal(value, &text) != nil {
-		return value
+	if property.Type != "string" && json.Unmarshal(value, &text) == nil {
+		value = fromText(property.Type, strings.TrimSpace(text), value)
 	}
-	text = strings.TrimSpace(text)
+	switch property.Type {
+	case "integer":
+		if n, ok := whole(value); ok {
+			return n
+		}
+	case "array":
+		return withoutNulls(property, value)
+	}
+	return value
+}
+
+// fromText reads a text as a value of another type; otherwise is what it is if it is none.
+func fromText(kind, text string, otherwise json.RawMessage) json.RawMessage {
 	switch kind {
 	case "integer":
 		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -94,7 +111,104 @@ func convert(kind string, value json.RawMessage) json.RawMessage {
 			return json.RawMessage(text)
 		}
 	}
+	return otherwise
+}
+
+// whole writes a number such as 30.0 or 3e1, which JSON has no integers to tell from, as
+// Go reads one.
+func whole(value json.RawMessage) (json.RawMessage, bool) {
+	var n float64
+	const exact = 1 << 53
+	if json.Unmarshal(value, &n) != nil || n != math.Trunc(n) || math.Abs(n) > exact {
+		return nil, false
+	}
+	return strconv.AppendInt(nil, int64(n), 10), true
+}
+
+// withoutNulls takes what is null out of the objects in a list.
+func withoutNulls(property *jsonschema.Schema, value json.RawMessage) json.RawMessage {
+	var list []map[string]json.RawMessage
+	if property.Items == nil || property.Items.Type != "object" || json.Unmarshal(value, &list) != nil {
+		return value
+	}
+	for _, item := range list {
+		maps.DeleteFunc(item, func(_ string, v json.RawMessage) bool { return string(v) == "null" })
+	}
+	if plain, err := json.Marshal(list); err == nil {
+		return plain
+	}
 	return value
+}
+
+// check says what is wrong with a value, in words that a model can act on: the library's
+// are about schemas, and quote what they refuse however long it is. It knows what schemas
+// of tools have, and the library looks again.
+func check(property *jsonschema.Schema, value json.RawMessage) error {
+	var decoded any
+	if err := json.Unmarshal(value, &decoded); err != nil {
+		return errors.New("cannot be read")
+	}
+	return checkValue(property, decoded)
+}
+
+func checkValue(property *jsonschema.Schema, value any) error {
+	wrong := func(want string) error {
+		raw, _ := json.Marshal(value) // it was JSON
+		return fmt.Errorf("is %s, wanted is %s", clip(string(raw)), want)
+	}
+	switch property.Type {
+	case "integer":
+		n, ok := value.(float64)
+		switch {
+		case !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53:
+			return wrong("an integer")
+		case property.Minimum != nil && n < *property.Minimum, property.Maximum != nil && n > *property.Maximum:
+			return wrong(bounds(property))
+		}
+	case "boolean":
+		if _, ok := value.(bool); !ok {
+			return wrong("true or false")
+		}
+	case "string":
+		if _, ok := value.(string); !ok {
+			return wrong("a string")
+		}
+		if len(property.Enum) > 0 && !slices.Contains(property.Enum, value) {
+			return wrong("one of " + strings.Trim(fmt.Sprint(property.Enum), "[]"))
+		}
+	case "array":
+		list, ok := value.([]any)
+		if !ok {
+			return wrong("a list")
+		}
+		for i, item := range list {
+			if err := checkValue(property.Items, item); err != nil {
+				return fmt.Errorf("at %d %w", i, err)
+			}
+		}
+	case "object":
+		object, ok := value.(map[string]any)
+		if !ok {
+			return wrong("an object")
+		}
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			if err := checkValue(property.AdditionalProperties, object[key]); err != nil {
+				return fmt.Errorf("at %q %w", clip(key), err)
+			}
+		}
+	}
+	return nil
+}
+
+// bounds are those of a number, in words.
+func bounds(s *jsonschema.Schema) string {
+	switch {
+	case s.Maximum == nil:
+		return fmt.Sprintf("%v or more", *s.Minimum)
+	case s.Minimum == nil:
+		return fmt.Sprintf("%v or less", *s.Maximum)
+	}
+	return fmt.Sprintf("%v to %v", *s.Minimum, *s.Maximum)
 }
 
 func names(s *jsonschema.Schema) string {

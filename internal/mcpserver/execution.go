@@ -11,8 +11,8 @@ import (
 	"github.com/pyro-sandbox/pyro/api"
 )
 
-// maxExecutions is how many commands may run, or wait to be asked about, after their call
-// was answered with a handle.
+// maxExecutions is how many commands may run after their call was answered with a handle.
+// Those that have ended are kept beside them while there is room.
 const maxExecutions = 64
 
 // keepExecution is how long a command's end is kept for whoever asks. Its output is in the
@@ -22,7 +22,7 @@ const keepExecution = 30 * time.Minute
 // execution is a command that a call started. It may outlive the call.
 type execution struct {
 	id        string
-	workspace string
+	workspace *api.Workspace // as it was then
 	command   string
 	stdout    excerpt
 	stderr    excerpt
@@ -49,9 +49,9 @@ func newExecutions() *executions {
 // cancelAll ends all commands that still run, with their process groups. It is called
 // once, when nobody starts any more.
 func (all *executions) cancelAll() {
-	close(all.over)
 	all.mu.Lock()
 	defer all.mu.Unlock()
+	close(all.over)
 	for e := range all.live {
 		e.cancel()
 	}
@@ -59,7 +59,7 @@ func (all *executions) cancelAll() {
 
 // start runs a command that nobody waits for yet. It outlives ctx: its goroutine ends with
 // the command, which cancelAll, or the cancel of what is returned, ends.
-func (all *executions) start(ctx context.Context, workspace string, cmd func(context.Context) *pyro.Cmd) *execution {
+func (all *executions) start(ctx context.Context, workspace *api.Workspace, cmd func(context.Context) *pyro.Cmd) *execution {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := cmd(ctx)
 	e := &execution{
@@ -67,11 +67,13 @@ func (all *executions) start(ctx context.Context, workspace string, cmd func(con
 		stdout: excerpt{keep: maxAsked}, stderr: excerpt{keep: maxAsked}, done: make(chan struct{}),
 	}
 	c.Stdout, c.Stderr = &e.stdout, &e.stderr
-	all.mark(e, true)
+	if !all.mark(e, true) {
+		cancel() // the server has ended meanwhile
+	}
 	go func() {
 		defer cancel()
 		defer close(e.done)
-		defer all.mark(e, false)
+		defer func() { _ = all.mark(e, false) }()
 		err := c.Run()
 		if e.result = c.Result(); e.result == nil {
 			e.err = err
@@ -80,13 +82,20 @@ func (all *executions) start(ctx context.Context, workspace string, cmd func(con
 	return e
 }
 
-func (all *executions) mark(e *execution, runs bool) {
+// mark notes whether a command runs. It reports false where none may any more.
+func (all *executions) mark(e *execution, runs bool) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if runs {
 		all.live[e] = true
 	} else {
 		delete(all.live, e)
+	}
+	select {
+	case <-all.over:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -97,7 +106,7 @@ func (all *executions) keep(e *execution) error {
 	if all.byID[e.id] != nil {
 		return nil
 	}
-	if len(all.byID) >= maxExecutions {
+	if len(all.byID) >= maxExecutions && !all.makeRoom() {
 		return &api.Error{
 			Kind: api.Conflict, Hint: "call workspace_exec_wait for those that were begun",
 			Err: fmt.Errorf("%d commands run on already, allowed are %d", len(all.byID), maxExecutions),
@@ -121,6 +130,25 @@ func (all *executions) keep(e *execution) error {
 	return nil
 }
 
+// makeRoom forgets the oldest command that has ended, if there is one. The caller holds mu.
+func (all *executions) makeRoom() bool {
+	var oldest *execution
+	for _, e := range all.byID {
+		select {
+		case <-e.done:
+			if oldest == nil || e.started.Before(oldest.started) {
+				oldest = e
+			}
+		default:
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(all.byID, oldest.id)
+	return true
+}
+
 func (all *executions) forget(e *execution) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -131,12 +159,12 @@ func (all *executions) forget(e *execution) {
 func (all *executions) find(workspace, id string) (*execution, error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if e := all.byID[id]; e != nil && e.workspace == workspace {
+	if e := all.byID[id]; e != nil && e.workspace.WorkspaceID == workspace {
 		return e, nil
 	}
 	return nil, &api.Error{
-		Kind: api.NotFound, ID: workspace, Hint: "`pyro workspace logs` shows what ran",
-		Err: fmt.Errorf("no running command %q", clip(id)),
+		Kind: api.NotFound, ID: clip(workspace), Hint: "`pyro workspace logs` shows what ran",
+		Err: fmt.Errorf("no command with the exec_id %q", clip(id)),
 	}
 }
 

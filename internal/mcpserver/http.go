@@ -1,20 +1,14 @@
 package mcpserver
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -25,43 +19,41 @@ import (
 
 const (
 	firstStateless = "2026-07-28"     // the first revision without initialize and sessions
-	maxBody        = maxLine          // bytes of one message
 	sessionIdle    = 30 * time.Minute // after which a session of the old era is forgotten
-	headerTime     = 10 * time.Second
-	maxHeader      = 64 << 10
-	maxConnections = 512
-	stopTime       = 2 * time.Second
+	maxSessions    = 1024             // of the old era, at a time
 
-	versionKey = "io.modelcontextprotocol/protocolVersion"
+	headerTime     = 10 * time.Second // for the headers of a request, from the start of its connection
+	maxHeader      = 64 << 10
+	connectionIdle = 2 * time.Minute // between two requests on a connection
+	maxConnections = 512             // more wait to be accepted
+
+	versionHeader = "MCP-Protocol-Version"
+	sessionHeader = "Mcp-Session-Id"
+	versionKey    = "io.modelcontextprotocol/protocolVersion"
 )
 
 // HTTPOptions say how a server is reached over HTTP.
 type HTTPOptions struct {
-	Listen    string // host:port
-	TokenFile string // of a file with nothing but the token; empty: PYRO_MCP_TOKEN, else one is made up
-	NoAuth    bool   // no token; only on a loopback address
-	Talk      io.Writer
+	Listen    string    // host:port; port 0 is any free one
+	TokenFile string    // of a file with nothing but the token; empty: PYRO_MCP_TOKEN, else one is made up
+	NoAuth    bool      // no token; only on a loopback address
+	Talk      io.Writer // is told the address, in one line, and a token that was made up in another
 }
 
-// ServeHTTP serves http://ADDRESS/mcp until ctx ends. The address that it listens on is
-// told to o.Talk in one line, and a token that was made up in another.
+// ServeHTTP serves http://ADDRESS/mcp until ctx ends. Calls that are under way then are
+// canceled, and answered if that takes no more than a few seconds. The error is
+// api.Invalid for an address that is none, api.Unavailable for one that cannot be had, and
+// api.Denied for no token where others could call.
 func (s *Server) ServeHTTP(ctx context.Context, o HTTPOptions) error {
 	const op = "serve MCP over HTTP"
-	defer s.desk.running.cancelAll()
+	defer s.stop(stopTime)
 	token, madeUp, err := findToken(o)
 	if err != nil {
 		return api.About(op, "", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	listener, err := listen(ctx, o)
 	if err != nil {
-		return &api.Error{Kind: api.Unavailable, Op: op, Hint: "choose another address with --listen", Err: err}
-	}
-	if o.NoAuth && !isLoopback(listener.Addr()) {
-		_ = listener.Close()
-		return &api.Error{
-			Kind: api.Denied, Op: op, Hint: "listen on 127.0.0.1, or leave --no-auth out",
-			Err: fmt.Errorf("%s is not loopback, and without a token everybody who reaches it could run commands", listener.Addr()),
-		}
+		return api.About(op, "", err)
 	}
 	handler := s.Handler()
 	if !o.NoAuth {
@@ -69,28 +61,78 @@ func (s *Server) ServeHTTP(ctx context.Context, o HTTPOptions) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", handler)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader, IdleTimeout: sessionIdle}
+	server := newHTTPServer(mux, s.log)
 	if madeUp {
 		fmt.Fprintf(o.Talk, "token: %s\n", token)
 	}
 	fmt.Fprintf(o.Talk, "listening on http://%s/mcp\n", listener.Addr())
-	go func() { // ends soon after ctx
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		if server.Shutdown(grace) != nil {
-			_ = server.Close()
-		}
+	ended := make(chan error, 1)
+	go func() { // ends with the server, which is shut down below
+		ended <- server.Serve(netutil.LimitListener(listener, maxConnections))
 	}()
-	if err := server.Serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+	select {
+	case err := <-ended:
 		return &api.Error{Kind: api.Internal, Op: op, Err: err}
+	case <-ctx.Done():
+		s.shutDown(context.WithoutCancel(ctx), server)
+		return nil
+	}
+}
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader, IdleTimeout: connectionIdle,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func listen(ctx context.Context, o HTTPOptions) (net.Listener, error) {
+	if err := checkAddress(o.Listen); err != nil {
+		return nil, &api.Error{Kind: api.Invalid, Hint: "give --listen an address and port such as 127.0.0.1:8765", Err: err}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return nil, &api.Error{Kind: api.Unavailable, Hint: "choose another address with --listen; port 0 is any free one", Err: err}
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); o.NoAuth && (!ok || !tcp.IP.IsLoopback()) {
+		_ = listener.Close()
+		return nil, &api.Error{
+			Kind: api.Denied, Hint: "listen on 127.0.0.1, or leave --no-auth out",
+			Err: fmt.Errorf("%s is not loopback, and without a token everybody who reaches it could run commands", listener.Addr()),
+		}
+	}
+	return listener, nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("address %s: %q is no port from 0 to 65535", clip(address), clip(port))
 	}
 	return nil
 }
 
+// shutDown ends a server in stopTime: calls first, which are answered, then the streams
+// that old clients keep open.
+func (s *Server) shutDown(ctx context.Context, server *http.Server) {
+	grace, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	s.stop(stopTime / 2)
+	for session := range s.mcp.Sessions() {
+		go func() { _ = session.Close() }() // ends with the session's calls, or the process
+	}
+	if server.Shutdown(grace) != nil {
+		_ = server.Close()
+	}
+}
+
 // Handler serves both eras of the protocol on one path. The library takes requests of the
 // new era only without sessions, and without them cannot cancel or ask clients of the old
-// one, so each era has a handler of its own. Who may call it is not its business.
+// one, so each era has a handler of its own. Who may call it is not its business, but for
+// what a browser sends: that is refused.
 func (s *Server) Handler() http.Handler {
 	get := func(*http.Request) *mcp.Server { return s.mcp }
 	modern := mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
@@ -99,11 +141,11 @@ func (s *Server) Handler() http.Handler {
 		MaxRequestBodyBytes:          maxBody,
 		Logger:                       s.log,
 	})
-	legacy := mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
+	legacy := limitSessions(maxSessions, s.sessions, mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
 		SessionTimeout: sessionIdle, MaxRequestBodyBytes: maxBody, Logger: s.log,
-	})
-	return sameOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isModern(r) {
+	}))
+	return sameOrigin(readBody(func(w http.ResponseWriter, r *http.Request, body []byte) {
+		if isModern(r, body) {
 			modern.ServeHTTP(w, r)
 			return
 		}
@@ -111,22 +153,25 @@ func (s *Server) Handler() http.Handler {
 	}))
 }
 
+// sessions counts those of the old era over HTTP, which alone have an id.
+func (s *Server) sessions() int {
+	n := 0
+	for session := range s.mcp.Sessions() {
+		if session.ID() != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // isModern reports whether a request belongs to the era without sessions: by its header,
 // or, where that is missing, by the version in the body, so that it gets the error that
 // the specification has for a missing header.
-func isModern(r *http.Request) bool {
-	if v := r.Header.Get("MCP-Protocol-Version"); v != "" {
+func isModern(r *http.Request, body []byte) bool {
+	if v := r.Header.Get(versionHeader); v != "" {
 		return v >= firstStateless
 	}
-	if r.Method != http.MethodPost || r.Header.Get("Mcp-Session-Id") != "" {
-		return false
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
-	if err != nil {
+	if r.Method != http.MethodPost || r.Header.Get(sessionHeader) != "" {
 		return false
 	}
 	var message struct {
@@ -139,70 +184,4 @@ func isModern(r *http.Request) bool {
 	}
 	_, found := message.Params.Meta[versionKey]
 	return found
-}
-
-// sameOrigin refuses what a page of a browser may have sent. The library looks at Host
-// alone, and net/http's CrossOriginProtection lets GET through.
-func sameOrigin(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if origin := r.Header.Get("Origin"); origin != "" {
-			u, err := url.Parse(origin)
-			if err != nil || u.Host != r.Host {
-				http.Error(w, "forbidden: the request comes from another origin", http.StatusForbidden)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// wantToken lets those in who show the token in the header Authorization, as RFC 6750,
-// section 2.1 has it. The comparison takes the same time whatever is shown.
-func wantToken(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(strings.TrimSpace(shown)))
-		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "unauthorized: send the header Authorization: Bearer TOKEN", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// minToken is how many characters a token must have, so that it is not guessed.
-const minToken = 16
-
-func findToken(o HTTPOptions) (token string, madeUp bool, err error) {
-	from := "PYRO_MCP_TOKEN"
-	switch {
-	case o.NoAuth:
-		return "", false, nil
-	case o.TokenFile != "":
-		from = o.TokenFile
-		raw, err := os.ReadFile(o.TokenFile)
-		if err != nil {
-			return "", false, &api.Error{Kind: api.NotFound, Hint: "name a file that you can read", Err: err}
-		}
-		token = strings.TrimSpace(string(raw))
-	default:
-		token = strings.TrimSpace(os.Getenv("PYRO_MCP_TOKEN"))
-		if token == "" {
-			return rand.Text(), true, nil
-		}
-	}
-	if len(token) < minToken {
-		return "", false, &api.Error{
-			Kind: api.Invalid, Hint: "make one with `openssl rand -hex 32`",
-			Err: fmt.Errorf("the token in %s has %d characters, at least %d are wanted", from, len(token), minToken),
-		}
-	}
-	return token, false, nil
-}
-
-func isLoopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }

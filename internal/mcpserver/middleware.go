@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -63,4 +64,45 @@ func limitCalls(n int) mcp.Middleware {
 			}
 		}
 	}
+}
+
+// endWith ends the calls of tools when the server is stopped. The library would wait for
+// them.
+func endWith(over <-chan struct{}) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if method != "tools/call" {
+				return next(ctx, method, req)
+			}
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			go func() { // ends with the call
+				select {
+				case <-over:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			return next(ctx, method, req)
+		}
+	}
+}
+
+// markComplete marks a result that a middleware has made as one that is complete, where clients
+// want that to be said: the library does so for handlers alone, and has no setter.
+func markComplete(req mcp.Request, res *mcp.CallToolResult) (*mcp.CallToolResult, error) {
+	session, ok := req.GetSession().(*mcp.ServerSession)
+	if !ok {
+		return res, nil
+	}
+	if with := session.InitializeParams(); with == nil || with.ProtocolVersion < firstStateless {
+		return res, nil
+	}
+	raw, err := json.Marshal(res)
+	if err != nil {
+		return nil, err
+	}
+	raw = append([]byte(`{"resultType":"complete",`), raw[1:]...)
+	var said mcp.CallToolResult
+	return &said, json.Unmarshal(raw, &said)
 }

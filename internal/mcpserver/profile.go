@@ -19,6 +19,10 @@ const (
 	DefaultProfile = ProfileCore
 )
 
+// ProfileConformance is one that no user needs, and Profiles does not tell of: see package
+// conformance.
+const ProfileConformance = "conformance"
+
 // Profiles returns the names of the profiles, the smallest first.
 func Profiles() []string { return []string{ProfileRun, ProfileCore, ProfileFull} }
 
@@ -29,6 +33,8 @@ func Modes() []string { return slices.Sorted(maps.Keys(modes)) }
 type selection struct {
 	tools []tool
 	mode  *mode // nil: a profile
+
+	fixtures bool // nothing but those of package conformance
 }
 
 // choose finds the tools of a profile or a mode.
@@ -48,6 +54,8 @@ func choose(profile, name string) (selection, error) {
 		return selection{tools: runTools()}, nil
 	case "", ProfileCore:
 		return selection{tools: slices.Concat(runTools(), coreTools())}, nil
+	case ProfileConformance:
+		return selection{fixtures: true}, nil
 	case ProfileFull:
 		return selection{tools: slices.Concat(runTools(), fullTools())}, nil
 	}

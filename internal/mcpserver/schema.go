@@ -40,7 +40,7 @@ func results[Out any]() *jsonschema.Schema {
 		schema.Properties[name] = &jsonschema.Schema{Type: property.Type, Types: property.Types}
 		oneTypeOfList(schema.Properties[name])
 	}
-	schema.AdditionalProperties = nil
+	schema.AdditionalProperties, schema.Required = nil, nil
 	schema.PropertyOrder = nil
 	return schema
 }
@@ -75,6 +75,9 @@ func oneType(s *jsonschema.Schema) {
 	}
 	if s.Items != nil {
 		oneType(s.Items)
+	}
+	if s.AdditionalProperties != nil {
+		oneType(s.AdditionalProperties)
 	}
 }
 

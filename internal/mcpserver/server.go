@@ -3,8 +3,6 @@ package mcpserver
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/pyro-sandbox/pyro"
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/mcpserver/conformance"
 )
 
 // Options say what a server offers. The zero value is the profile DefaultProfile.
@@ -43,6 +42,7 @@ type Server struct {
 	mcp  *mcp.Server
 	desk *desk
 	log  *slog.Logger
+	over sync.Once // of stop
 }
 
 // desk is what the tools work with.
@@ -79,27 +79,37 @@ func New(o Options) (*Server, error) {
 		client: sync.OnceValues(o.Open), project: o.Project, running: newExecutions(), budget: o.Budget,
 		offers: make(map[string]*jsonschema.Schema),
 	}
-	s := &Server{mcp: newProtocol(o, chosen), desk: d, log: o.Log}
+	s := &Server{mcp: newProtocol(o, chosen.declared(o.Project)), desk: d, log: o.Log}
+	s.mcp.AddReceivingMiddleware(endWith(d.running.over))
+	if chosen.fixtures {
+		conformance.Add(s.mcp)
+		return s, nil
+	}
 	s.offer(chosen)
 	return s, nil
 }
 
-// newProtocol makes the library's server, without tools.
-func newProtocol(o Options, chosen selection) *mcp.Server {
+// newProtocol makes the library's server, without tools, that more declares.
+func newProtocol(o Options, more mcp.ServerOptions) *mcp.Server {
+	more.Logger = o.Log
+	more.SetCacheable = func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
+		c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
+	}
+	protocol := mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &more)
+	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared(more.Capabilities), limitCalls(maxCalls))
+	return protocol
+}
+
+// declared is what clients are told of a selection before they ask.
+func (chosen selection) declared(p Project) mcp.ServerOptions {
+	if chosen.fixtures {
+		return conformance.Options()
+	}
 	has := &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}
 	if chosen.keeps() {
 		has.Resources, has.Prompts = &mcp.ResourceCapabilities{}, &mcp.PromptCapabilities{}
 	}
-	protocol := mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &mcp.ServerOptions{
-		Instructions: chosen.instructions(o.Project),
-		Logger:       o.Log,
-		Capabilities: has,
-		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
-			c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
-		},
-	})
-	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared(has), limitCalls(maxCalls))
-	return protocol
+	return mcp.ServerOptions{Instructions: chosen.instructions(p), Capabilities: has}
 }
 
 // offer adds what was chosen.
@@ -113,22 +123,6 @@ func (s *Server) offer(chosen selection) {
 		s.offerPrompts()
 	}
 	s.mcp.AddReceivingMiddleware(s.desk.tidyArguments)
-}
-
-// ServeStdio serves one connection until the input ends or ctx does. What calls began and
-// did not end is canceled then; the error is nil.
-func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	defer s.desk.running.cancelAll()
-	guard := guardLines(in, out)
-	defer func() { _ = guard.Close() }()
-	err := s.mcp.Run(ctx, &mcp.IOTransport{Reader: guard, Writer: guard})
-	if ctx.Err() != nil || errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("serve MCP: %w", err)
-	}
-	return nil
 }
 
 // workspace returns a workspace that a call names.

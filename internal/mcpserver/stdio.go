@@ -3,18 +3,65 @@ package mcpserver
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const (
-	maxLine = 4 << 20     // bytes of one message; the longest file that a tool takes has 1 MiB
-	drain   = time.Second // how long answers may go out after the end of the input
+	maxLine    = 4 << 20 // bytes of one message; the longest file that a tool takes has 1 MiB
+	maxPending = 1024    // requests that wait for their answers; what comes then is refused
+	stopTime   = 2 * time.Second
+
+	// After the end of the input answers go out for as long as one comes each pause, but
+	// no longer than drain.
+	pause = time.Second
+	drain = 10 * time.Second
 )
+
+// ServeStdio serves one connection until the input ends or ctx does. What calls began and
+// did not end is canceled then; the error is nil. A client that reads no answers cannot
+// hold it up for longer than a few seconds: a write to it may then still be under way.
+func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
+	guard := guardLines(in, out)
+	defer func() { _ = guard.Close() }()
+	defer s.stop(stopTime)
+	ended := make(chan error, 1)
+	go func() { // ends soon after the guard is closed, but for a handler or a write that hangs
+		ended <- s.mcp.Run(context.WithoutCancel(ctx), &mcp.IOTransport{Reader: guard, Writer: guard})
+	}()
+	select {
+	case err := <-ended:
+		return broken(err)
+	case <-ctx.Done():
+	case <-guard.over:
+	}
+	_ = guard.Close() // ends the contexts of all calls
+	timer := time.NewTimer(stopTime)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return broken(err)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// broken is the error of a connection that ended in another way than by its end, or by
+// ours.
+func broken(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return fmt.Errorf("serve MCP: %w", err)
+}
 
 // lineGuard stands between stdio and the library, which reads its input as one stream of
 // JSON: anything else on a line would end the session, the end of the input would discard
@@ -23,19 +70,24 @@ const (
 //
 // See https://github.com/modelcontextprotocol/go-sdk/issues/1209 and 1061.
 type lineGuard struct {
-	*io.PipeReader // what the library reads
+	*io.PipeReader               // what the library reads
+	over           chan struct{} // closed when the input has ended and answers had their time
 
-	mu      sync.Mutex
+	writing sync.Mutex // held for one line
 	out     io.Writer
-	pending map[string]bool // ids of requests that are not answered yet
-	idle    chan struct{}   // closed when nothing is pending after the end of the input; nil before
+
+	mu      sync.Mutex          // never held while something is written
+	pending map[jsonrpc.ID]bool // requests without an answer
+	open    int                 // requests whose answers are not out yet
+	done    int                 // answers that are out
+	idle    chan struct{}       // closed when none is open after the end of the input; nil before
 }
 
 // guardLines returns what is the library's reader and writer. Its goroutine ends with
 // the input, or with the first line after Close.
 func guardLines(in io.Reader, out io.Writer) *lineGuard {
 	read, write := io.Pipe()
-	g := &lineGuard{PipeReader: read, out: out, pending: make(map[string]bool)}
+	g := &lineGuard{PipeReader: read, over: make(chan struct{}), out: out, pending: make(map[jsonrpc.ID]bool)}
 	go g.feed(in, write)
 	return g
 }
@@ -43,12 +95,11 @@ func guardLines(in io.Reader, out io.Writer) *lineGuard {
 func (g *lineGuard) feed(in io.Reader, to *io.PipeWriter) {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for {
-		line, err := readLine(r)
+		line, long, err := readLine(r)
 		switch {
-		case errors.Is(err, errLongLine):
-			g.reject(message{}, refusal{codeInvalidRequest, fmt.Sprintf("invalid request: the message exceeds %d bytes", maxLine)})
-			continue
-		case len(bytes.TrimSpace(line)) > 0:
+		case long:
+			g.reject(message{}, invalid(fmt.Sprintf("the message exceeds %d bytes", maxLine)))
+		case len(line) > 0:
 			if g.pass(line, to) != nil {
 				return
 			}
@@ -56,6 +107,7 @@ func (g *lineGuard) feed(in io.Reader, to *io.PipeWriter) {
 		if err != nil {
 			g.waitIdle()
 			_ = to.CloseWithError(err)
+			close(g.over)
 			return
 		}
 	}
@@ -65,11 +117,11 @@ func (g *lineGuard) feed(in io.Reader, to *io.PipeWriter) {
 // reads no more.
 func (g *lineGuard) pass(line []byte, to io.Writer) error {
 	m, bad := checkMessage(line)
-	if bad == nil && m.isCall {
+	if bad == nil && m.call.IsValid() {
 		bad = g.expect(m)
 	}
 	if bad != nil {
-		g.reject(m, *bad)
+		g.reject(m, bad)
 		return nil
 	}
 	_, err := to.Write(append(line, '\n'))
@@ -80,56 +132,106 @@ func (g *lineGuard) pass(line []byte, to io.Writer) error {
 func (g *lineGuard) expect(m message) *refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.pending[string(m.id)] {
-		return &refusal{codeInvalidRequest, "invalid request: a request with this id is not answered yet"}
+	switch {
+	case g.pending[m.call]:
+		return invalid("a request with this id is not answered yet")
+	case g.open >= maxPending:
+		return &refusal{codeBusy, fmt.Sprintf("busy: %d requests are not answered yet", maxPending)}
 	}
-	g.pending[string(m.id)] = true
+	g.pending[m.call] = true
+	g.open++
 	return nil
 }
 
-// waitIdle waits until every request is answered, or the drain time is over.
-func (g *lineGuard) waitIdle() {
+// codeBusy is one of those that JSON-RPC 2.0, section 5.1, leaves to servers.
+const codeBusy = -32000
+
+// release forgets the id of a request whose answer is about to go out: who has read it may
+// use the id again at once. It reports whether there was such a request.
+func (g *lineGuard) release(id jsonrpc.ID) bool {
 	g.mu.Lock()
-	if len(g.pending) == 0 {
-		g.mu.Unlock()
-		return
+	defer g.mu.Unlock()
+	was := g.pending[id]
+	delete(g.pending, id)
+	return was
+}
+
+// sent notes that an answer is out.
+func (g *lineGuard) sent() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open--
+	g.done++
+	if g.idle != nil && g.open == 0 {
+		close(g.idle)
+		g.idle = nil
 	}
-	g.idle = make(chan struct{})
-	idle := g.idle
-	g.mu.Unlock()
-	timer := time.NewTimer(drain)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
+}
+
+// Read implements io.Reader for the library. That we have closed its input is an end like
+// any other.
+func (g *lineGuard) Read(p []byte) (int, error) {
+	n, err := g.PipeReader.Read(p)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = io.EOF
 	}
+	return n, err
+}
+
+// waitIdle waits until every request is answered, or the time for that is over.
+func (g *lineGuard) waitIdle() {
+	idle, done := g.idles()
+	late := time.NewTimer(drain)
+	defer late.Stop()
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-late.C:
+			return
+		case <-tick.C:
+			g.mu.Lock()
+			before := done
+			done = g.done
+			g.mu.Unlock()
+			if done == before {
+				return
+			}
+		}
+	}
+}
+
+// idles returns what is closed when no request is open, and how many answers are out.
+func (g *lineGuard) idles() (idle <-chan struct{}, done int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	none := make(chan struct{})
+	if g.open == 0 {
+		close(none)
+	} else {
+		g.idle = none
+	}
+	return none, g.done
 }
 
 // Write implements io.Writer for the library: each call is one message.
 func (g *lineGuard) Write(p []byte) (int, error) {
-	line := withCode(p)
-	var m struct {
-		ID     json.RawMessage `json:"id"`
-		Method string          `json:"method"`
+	line, id := outgoing(p)
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	if id.IsValid() && g.release(id) {
+		defer g.sent()
 	}
-	answer := json.Unmarshal(p, &m) == nil && m.Method == ""
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if _, err := g.out.Write(line); err != nil {
 		return 0, err
-	}
-	if answer {
-		delete(g.pending, string(m.ID))
-		if g.idle != nil && len(g.pending) == 0 {
-			close(g.idle)
-			g.idle = nil
-		}
 	}
 	return len(p), nil
 }
 
 // reject answers a line that the library does not get to see.
-func (g *lineGuard) reject(m message, why refusal) {
+func (g *lineGuard) reject(m message, why *refusal) {
 	id := m.id
 	if id == nil {
 		id = json.RawMessage("null")
@@ -140,18 +242,14 @@ func (g *lineGuard) reject(m message, why refusal) {
 	if err != nil {
 		return // an id that was read is one that can be written
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.writing.Lock()
+	defer g.writing.Unlock()
 	_, _ = g.out.Write(append(line, '\n')) // a client that is gone reads no answers
 }
 
-var errLongLine = errors.New("line is too long")
-
-// readLine reads one line without its end. Of one that is longer than maxLine it keeps
-// nothing.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	long := false
+// readLine reads one line without its end and the space around it. Of one that is longer
+// than maxLine it keeps nothing, and says that it was long.
+func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		if !long {
@@ -160,12 +258,8 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		if len(line) > maxLine {
 			line, long = nil, true
 		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case long && err == nil:
-			return nil, errLongLine
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return bytes.Trim(line, " \t\r\n"), long, err
 		}
-		return bytes.TrimRight(line, "\r\n"), err
 	}
 }

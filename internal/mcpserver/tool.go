@@ -2,6 +2,8 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -38,6 +40,27 @@ type call struct {
 	*desk
 	tool    string
 	request *mcp.CallToolRequest
+	most    int // characters of the answer, see maxAnswer
+}
+
+// given reports whether an argument was given, and not left to its default.
+func (c *call) given(name string) bool {
+	var arguments map[string]json.RawMessage
+	return json.Unmarshal(c.request.Params.Arguments, &arguments) == nil && arguments[name] != nil
+}
+
+// ifGiven is a size that was asked for; 0: the default, which is the machine's to say and
+// no wish that an engine without limits would have to refuse.
+func (c *call) ifGiven(name string, value int) int {
+	if c.given(name) {
+		return value
+	}
+	return 0
+}
+
+// ttl is how long something is to live; 0: as the machine's configuration says.
+func (c *call) ttl(seconds int) time.Duration {
+	return time.Duration(c.ifGiven("ttl_seconds", seconds)) * time.Second
 }
 
 // question is what a handler returns as its error when the user has to say yes first.
@@ -60,11 +83,16 @@ func define[In, Out any](t tool, do func(context.Context, *call, In) (*Out, erro
 			declared.Meta = mcp.Meta{"anthropic/alwaysLoad": true}
 		}
 		mcp.AddTool(s, declared, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, *Out, error) {
-			c := &call{desk: d, tool: name, request: req}
+			c := &call{desk: d, tool: name, request: req, most: maxAnswer}
 			out, err := do(ctx, c, in)
 			if err != nil {
 				res, err := c.fail(err)
 				return res, nil, err
+			}
+			if squeeze(out, c.most) {
+				if p, ok := any(out).(interface{ markCut() }); ok {
+					p.markCut()
+				}
 			}
 			return nil, out, nil
 		})

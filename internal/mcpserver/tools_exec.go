@@ -1,7 +1,6 @@
 package mcpserver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ import (
 // execAnswer is the contract's WorkspaceExec, and how to get at what is not in it.
 type execAnswer struct {
 	api.WorkspaceExec
-	Truncated   bool    `json:"truncated"`    // stdout or stderr is not whole
+	part
 	StdoutBytes int64   `json:"stdout_bytes"` // of all that was written
 	StderrBytes int64   `json:"stderr_bytes"`
 	Running     bool    `json:"running"` // it has not ended: exit_code is -1
@@ -28,12 +27,15 @@ type execArguments struct {
 	WorkspaceID    string `json:"workspace_id"`
 	Command        string `json:"command" jsonschema:"shell line, run in /workspace"`
 	TimeoutSeconds int    `json:"timeout_seconds,omitempty" jsonschema:"end it then" limits:"default=30,min=1,max=86400"`
-	MaxChars       int    `json:"max_chars,omitempty" jsonschema:"of output in the answer" limits:"default=10000,min=100,max=200000"`
+	MaxChars       int    `json:"max_chars,omitempty" jsonschema:"of the answer" limits:"default=10000,min=1000,max=200000"`
 }
 
 type fullExecArguments struct {
-	execArguments
-	SecretEnv map[string]string `json:"secret_env,omitempty" jsonschema:"secret name to variable"`
+	WorkspaceID    string            `json:"workspace_id"`
+	Command        string            `json:"command" jsonschema:"shell line, run in /workspace"`
+	TimeoutSeconds int               `json:"timeout_seconds,omitempty" jsonschema:"end it then" limits:"default=30,min=1,max=86400"`
+	SecretEnv      map[string]string `json:"secret_env,omitempty" jsonschema:"secret name to variable"`
+	MaxChars       int               `json:"max_chars,omitempty" jsonschema:"of the answer" limits:"default=10000,min=1000,max=200000"`
 }
 
 var execTool = tool{
@@ -45,7 +47,7 @@ var execTool = tool{
 
 func execCore() tool {
 	return define(execTool, func(ctx context.Context, c *call, in execArguments) (*execAnswer, error) {
-		return c.exec(ctx, fullExecArguments{execArguments: in})
+		return c.exec(ctx, fullExecArguments{WorkspaceID: in.WorkspaceID, Command: in.Command, TimeoutSeconds: in.TimeoutSeconds, MaxChars: in.MaxChars})
 	})
 }
 
@@ -69,7 +71,7 @@ type waitArguments struct {
 	ExecID      string `json:"exec_id"`
 	WaitSeconds int    `json:"wait_seconds,omitempty" limits:"default=50,min=1,max=240"`
 	Stop        bool   `json:"stop,omitempty" jsonschema:"kill it now"`
-	MaxChars    int    `json:"max_chars,omitempty" limits:"default=10000,min=100,max=200000"`
+	MaxChars    int    `json:"max_chars,omitempty" limits:"default=10000,min=1000,max=200000"`
 }
 
 func (c *call) exec(ctx context.Context, in fullExecArguments) (*execAnswer, error) {
@@ -78,7 +80,7 @@ func (c *call) exec(ctx context.Context, in fullExecArguments) (*execAnswer, err
 		return nil, err
 	}
 	timeout := time.Duration(in.TimeoutSeconds) * time.Second
-	e := c.running.start(ctx, ws.ID(), func(ctx context.Context) *pyro.Cmd {
+	e := c.running.start(ctx, ws.Seen(), func(ctx context.Context) *pyro.Cmd {
 		cmd := ws.ShellCommand(ctx, in.Command)
 		cmd.Timeout, cmd.SecretEnv = timeout, in.SecretEnv
 		return cmd
@@ -97,16 +99,13 @@ func (c *call) exec(ctx context.Context, in fullExecArguments) (*execAnswer, err
 			return nil, err
 		}
 	}
-	return e.answer(ws.Seen(), ended, in.MaxChars), nil
+	c.most = in.MaxChars
+	return e.answer(ended, c.most), nil
 }
 
 // waitForExec waits on. Who gives that up does not end the command: stop does.
 func waitForExec(ctx context.Context, c *call, in waitArguments) (*execAnswer, error) {
 	e, err := c.running.find(in.WorkspaceID, in.ExecID)
-	if err != nil {
-		return nil, err
-	}
-	ws, err := c.workspace(ctx, in.WorkspaceID)
 	if err != nil {
 		return nil, err
 	}
@@ -120,43 +119,56 @@ func waitForExec(ctx context.Context, c *call, in waitArguments) (*execAnswer, e
 	case ended && e.err != nil && !errors.Is(e.err, context.Canceled):
 		return nil, e.err
 	}
-	return e.answer(ws.Seen(), ended, in.MaxChars), nil
+	c.most = in.MaxChars
+	return e.answer(ended, c.most), nil
 }
 
-// answer says how a command is doing.
-func (e *execution) answer(ws *api.Workspace, ended bool, most int) *execAnswer {
-	most = cmp.Or(most, maxAnswer)
+// answer says how a command is doing, in so many characters.
+func (e *execution) answer(ended bool, most int) *execAnswer {
+	ws := e.workspace
 	out := execAnswer{Running: !ended, ExecID: &e.id}
-	if ended && e.result != nil {
+	switch {
+	case ended && e.result != nil:
 		out.WorkspaceExec, out.ExecID = *e.result, nil
-	} else {
+	default:
 		out.WorkspaceExec = api.WorkspaceExec{
-			WorkspaceID: e.workspace, Environment: ws.Environment, EnvironmentVersion: ws.EnvironmentVersion,
+			WorkspaceID: ws.WorkspaceID, Environment: ws.Environment, EnvironmentVersion: ws.EnvironmentVersion,
 			Command: e.command, ExitCode: -1, DurationMS: time.Since(e.started).Milliseconds(),
 			ExecutionMode: ws.ExecutionMode, Cwd: api.WorkspacePath,
 		}
+		if ended { // it was stopped: nobody saw its end
+			out.ExecID, out.ExitCode, out.Reason = nil, -9, new(api.EndedByCancel)
+		}
 	}
-	if ended && e.result == nil { // it was stopped: nobody saw its end
-		out.ExecID, out.ExitCode, out.Reason = nil, -9, new(api.EndedByCancel)
+	out.Command = brief(out.Command, most/8)
+	e.show(&out, most)
+	return &out
+}
+
+// show puts what a command printed into an answer of so many characters, and the call that
+// gets the rest.
+func (e *execution) show(out *execAnswer, most int) {
+	var stdout, stderr string
+	stdout, out.StdoutBytes = e.stdout.kept()
+	stderr, out.StderrBytes = e.stderr.kept()
+	out.Next = more("workspace_exec_wait", "workspace_id", e.workspace.WorkspaceID, "exec_id", e.id)
+	if !out.Running {
+		out.Next = more("workspace_logs", "workspace_id", e.workspace.WorkspaceID, "sequence", out.Sequence, "stream", "stdout")
 	}
-	forOut, forErr := shares(most, e.stdout.size(), e.stderr.size())
+	forOut, forErr := shares(most-size(out), cost(stdout), cost(stderr))
 	var outCut, errCut bool
-	out.Stdout, out.StdoutBytes, outCut = e.stdout.text(forOut)
-	out.Stderr, out.StderrBytes, errCut = e.stderr.text(forErr)
+	out.Stdout, outCut = headAndTail(stdout, out.StdoutBytes, forOut)
+	out.Stderr, errCut = headAndTail(stderr, out.StderrBytes, forErr)
 	out.StdoutTruncated = out.StdoutTruncated || outCut
 	out.StderrTruncated = out.StderrTruncated || errCut
 	out.Truncated = out.StdoutTruncated || out.StderrTruncated
 	switch {
 	case out.Running:
-		out.Next = new(fmt.Sprintf("workspace_exec_wait {\"workspace_id\":%q,\"exec_id\":%q}", e.workspace, e.id))
-	case out.Truncated:
-		stream := "stdout"
-		if !out.StdoutTruncated {
-			stream = "stderr"
-		}
-		out.Next = new(fmt.Sprintf("workspace_logs {\"workspace_id\":%q,\"sequence\":%d,\"stream\":%q}", e.workspace, out.Sequence, stream))
+	case !out.Truncated || out.Sequence == 0:
+		out.Next = nil
+	case !out.StdoutTruncated:
+		out.Next = more("workspace_logs", "workspace_id", e.workspace.WorkspaceID, "sequence", out.Sequence, "stream", "stderr")
 	}
-	return &out
 }
 
 // progress tells a client that asked for it what a command prints.

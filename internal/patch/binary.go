@@ -2,7 +2,6 @@ package patch
 
 import (
 	"bufio"
-	"compress/zlib"
 	"crypto/sha1" // what git names blobs by, not a safeguard
 	"encoding/hex"
 	"fmt"
@@ -29,22 +28,6 @@ func (s Side) blobID() (string, error) {
 		return "", fmt.Errorf("read content: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// writeLiteral writes a whole content: its size, then what zlib makes of it in lines of
-// base85, then an empty line.
-func writeLiteral(out *bufio.Writer, s Side) error {
-	fmt.Fprintf(out, "literal %d\n", s.Size)
-	lines := &base85Writer{out: out}
-	pack := zlib.NewWriter(lines)
-	if _, err := io.Copy(pack, s.open()); err != nil {
-		return fmt.Errorf("read content: %w", err)
-	}
-	if err := pack.Close(); err != nil {
-		return err
-	}
-	lines.flush()
-	return out.WriteByte('\n')
 }
 
 // base85Writer writes lines: a letter for the number of bytes, then five digits for each

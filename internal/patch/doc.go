@@ -5,7 +5,7 @@
 // as a section of a git patch (WriteGit), as plain unified text (WriteText) and as counts.
 // The patch is always valid UTF-8, whatever the names and the bytes: names are quoted as
 // git quotes them, and content that is not UTF-8, holds NUL or is larger than MaxText goes
-// as "GIT binary patch". `git apply`, with --index or --3way too, makes of the old tree
+// as "GIT binary patch", of which most that stayed at either end is not repeated. `git apply`, with --index or --3way too, makes of the old tree
 // exactly the new one. Sections come in any order; one pair is held at a time.
 //
 //	var maker patch.Maker

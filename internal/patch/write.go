@@ -72,7 +72,7 @@ func (c *change) section(out *bufio.Writer, name string) error {
 	}
 	switch {
 	case c.binary:
-		return c.literals(out)
+		return c.contents(out)
 	case len(c.blocks) > 0:
 		fmt.Fprintf(out, "--- %s\n+++ %s\n", tabbed(c.old.label("a/"+name)), tabbed(c.new.label("b/"+name)))
 		c.hunks(out)
@@ -80,10 +80,15 @@ func (c *change) section(out *bufio.Writer, name string) error {
 	return nil
 }
 
-// literals writes both contents, so that the patch can be applied in reverse.
-func (c *change) literals(out *bufio.Writer) error {
+// contents writes what makes either content of the other, so that the patch can be applied
+// in reverse.
+func (c *change) contents(out *bufio.Writer) error {
 	fmt.Fprint(out, "GIT binary patch\n")
-	return errors.Join(writeLiteral(out, c.new.Side), writeLiteral(out, c.old.Side))
+	shared, err := commonEnds(c.old.Side, c.new.Side)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeBinary(out, c.old.Side, c.new.Side, shared), writeBinary(out, c.new.Side, c.old.Side, shared))
 }
 
 // hunks writes the blocks with the lines around them; blocks whose surroundings meet are

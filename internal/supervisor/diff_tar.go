@@ -156,7 +156,32 @@ func (w *window) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// seedFiles are the files of a seed.
+// placedFiles are the files of a seed of which it was noted where in the archive they lie.
+type placedFiles struct {
+	tar  *os.File
+	size int64 // of the archive, in bytes
+}
+
+// read implements contents.
+func (f placedFiles) read(n *node) (io.ReaderAt, error) {
+	if n.from <= 0 || n.from > f.size || n.size > f.size-n.from {
+		return nil, damagedSeed(n.path)
+	}
+	m := member{kind: n.kind, from: n.from, size: n.size}
+	body, digest, err := m.content(f.tar)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the seed: %w", err)
+	case digest != n.digest:
+		return nil, damagedSeed(n.path)
+	}
+	return body, nil
+}
+
+func (f placedFiles) close() { _ = f.tar.Close() }
+
+// seedFiles are the files of a seed of which that was not noted: all headers of its archive
+// have to be read.
 type seedFiles struct {
 	tree  *seedTree
 	tar   *os.File

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"path"
@@ -40,6 +39,7 @@ type node struct {
 	size   int64  // of a file
 	target string // of a symlink
 	digest [sha256.Size]byte
+	from   int64 // of a file of the seed: where in its archive the content should be; 0: nobody noted it
 }
 
 // anyMode is the mode of a directory that nobody noted.
@@ -69,7 +69,7 @@ type seedTree struct {
 	kept      *workspace.Baseline // nil: there was no seed
 	workspace string              // directory of the workspace on this machine
 	below     string
-	links     map[string][]string // hard links, to which files they are; filled by nodes
+	links     map[string][]string // hard links, to which files they are; filled by nodes where places are not noted
 }
 
 func (t *seedTree) nodes(ctx context.Context) ([]node, error) {
@@ -82,29 +82,21 @@ func (t *seedTree) nodes(ctx context.Context) ([]node, error) {
 		all = append(all, node{path: t.below, kind: archive.KindDirectory, mode: anyMode})
 	}
 	err := t.kept.Each(t.workspace, func(e *workspace.ManifestEntry) error {
-		n, err := t.node(e)
-		if err != nil {
-			return err
-		}
-		if len(e.LinkTo) > 0 {
+		all = append(all, t.node(e))
+		if len(e.LinkTo) > 0 && !t.kept.Placed() {
 			t.links[string(e.Path)] = append(t.links[string(e.Path)], string(e.LinkTo))
 		}
-		all = append(all, n)
 		return ctx.Err()
 	})
 	return inWalkOrder(all), err
 }
 
-func (t *seedTree) node(e *workspace.ManifestEntry) (node, error) {
-	n := node{path: path.Join(t.below, string(e.Path)), kind: archive.Kind(e.Kind), mode: e.Mode, size: e.Size, target: string(e.Target)}
-	if n.kind != archive.KindFile {
-		n.size = 0
-		return n, nil
+func (t *seedTree) node(e *workspace.ManifestEntry) node {
+	n := node{path: path.Join(t.below, string(e.Path)), kind: archive.Kind(e.Kind), mode: e.Mode, target: string(e.Target)}
+	if n.kind == archive.KindFile {
+		n.size, n.digest, n.from = e.Size, e.SHA256, e.From
 	}
-	if n, err := hex.Decode(n.digest[:], []byte(e.SHA256)); err != nil || n != sha256.Size || len(e.SHA256) != 2*sha256.Size {
-		return node{}, damagedSeed(string(e.Path))
-	}
-	return n, nil
+	return n
 }
 
 // inWalkOrder sorts nodes as a walk tells them. Of several with one path the last stays.
@@ -145,6 +137,9 @@ func (t *seedTree) contents(ctx context.Context, paths map[string]bool) (content
 	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("read the seed: %w", err)
+	}
+	if t.kept.Placed() {
+		return placedFiles{tar: f, size: info.Size()}, nil
 	}
 	index, err := indexTar(ctx, f, info.Size(), t.members(paths))
 	if err != nil {

@@ -104,7 +104,9 @@ func (s *supervisor) saveDisk(ctx context.Context) error {
 	}
 	image.Format, image.At, image.Pushes = format, api.At(s.Now()), slices.Clone(before.Pushes)
 	if err = fault.Error("image-write"); err == nil {
+		done := s.puts.save(ctx)
 		err = box.SaveDisk(ctx, image.Dir(s.held.Path()))
+		done()
 	}
 	if err == nil {
 		err = image.Seal(ctx, s.held.Path())

@@ -151,7 +151,7 @@ func wantOurFiles(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := []string{"lock", "ledger.jsonl", "journal.jsonl", "record.json", "baseline"}
+	ours := []string{"lock", "ledger.jsonl", "journal.jsonl", "record.json", "baseline", "saved", "snapshots", "forks"}
 	for _, entry := range names {
 		if !slices.Contains(ours, entry.Name()) {
 			t.Errorf("%s is in the workspace's directory", entry.Name())

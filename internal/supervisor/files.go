@@ -90,17 +90,20 @@ func (s *supervisor) filesError(op string, err error) error {
 	}
 	kind, hint := api.KindOf(err), api.HintOf(err)
 	if hint == "" {
-		hint = s.filesHint(kind)
+		hint = s.filesHint(op, kind)
 	}
 	return &api.Error{Kind: kind, Op: op, ID: s.ID, Hint: hint, Err: err}
 }
 
-func (s *supervisor) filesHint(kind api.Kind) string {
+func (s *supervisor) filesHint(op string, kind api.Kind) string {
 	switch kind {
 	case api.NotFound:
+		if op == opMakeDir {
+			return "--parents makes the directories above it, too"
+		}
 		return "`pyro workspace file list " + s.ID + "` shows what is there"
 	case api.Exists:
-		return "choose another name, or have it replaced where the command can do that"
+		return takenHint(op)
 	case api.Denied:
 		return "links are not followed: name what they lead to, if that is in " + api.WorkspacePath
 	case api.Invalid, api.Unsupported, api.Conflict:
@@ -108,6 +111,19 @@ func (s *supervisor) filesHint(kind api.Kind) string {
 	default:
 		return "`pyro workspace status " + s.ID + "` shows whether it runs; what is written has to fit on its disk"
 	}
+}
+
+// takenHint is the next step where the name is taken.
+func takenHint(op string) string {
+	switch op {
+	case opMakeDir:
+		return "choose another name; with --parents a directory that is there is no error"
+	case opMoveFile:
+		return "choose another name; --overwrite replaces a file or link"
+	case opWriteFile:
+		return "choose another name; without --exclusive the file is replaced"
+	}
+	return "choose another name"
 }
 
 // numbers reads numbers of a query; the first that is none is kept in err.

@@ -85,7 +85,7 @@ func (s *supervisor) fork(ctx context.Context, launch workspace.Launch) (*server
 	}
 	asked := launch.Request
 	launch.Request = heir(from.Request, asked, from.ID)
-	if err := admit(launch.Request, s.Policy); err != nil {
+	if err := workspace.Admit(launch.Request, s.Policy); err != nil {
 		return nil, err
 	}
 	engines, err := s.choose(from.Engine.Name, asked.AllowHostCompat)

@@ -28,7 +28,10 @@ func (s *supervisor) saveMemoryTo(ctx context.Context, b *box, image *workspace.
 	if image.Format, err = keeper.MemoryFormat(ctx); err != nil {
 		return err
 	}
-	if err := running.SaveMemory(ctx, image.Dir(s.held.Path())); err != nil {
+	done := s.puts.save(ctx)
+	err = running.SaveMemory(ctx, image.Dir(s.held.Path()))
+	done()
+	if err != nil {
 		return err
 	}
 	return image.Seal(ctx, s.held.Path())

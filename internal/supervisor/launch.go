@@ -33,7 +33,10 @@ func readLaunch(c net.Conn, in *bufio.Reader) (workspace.Launch, error) {
 	if err := json.Unmarshal(line, &launch); err != nil {
 		return launch, fmt.Errorf("launch request: %w", err)
 	}
-	if launch.Kind != workspace.KindRun && launch.Kind != workspace.KindWorkspace {
+	switch {
+	case launch.Kind == workspace.KindRun, launch.Kind == workspace.KindWorkspace:
+	case launch.Kind == workspace.KindVM && launch.Start != nil: // its record is made by who asks for it
+	default:
 		return launch, fmt.Errorf("launch request: unknown kind %q", launch.Kind)
 	}
 	return launch, c.SetReadDeadline(time.Time{})

@@ -38,7 +38,11 @@ func (s *supervisor) servePatch(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *supervisor) applyPatch(ctx context.Context, body *patchBody, check bool) (*api.Patch, error) {
-	done, err := s.agent().ApplyPatch(ctx, body, wire.PatchOptions{Check: check})
+	var done *wire.PatchReply
+	err := s.puts.whole(ctx, body, func(ctx context.Context, patch io.Reader) (err error) {
+		done, err = s.agent().ApplyPatch(ctx, patch, wire.PatchOptions{Check: check})
+		return err
+	})
 	if err != nil {
 		return nil, s.patchError(err)
 	}

@@ -124,7 +124,10 @@ func (s *supervisor) saveTo(ctx context.Context, b *box, image *workspace.SavedD
 	if err := fault.Error("snapshot-write"); err != nil {
 		return err
 	}
-	if err := box.SaveDisk(ctx, image.Dir(s.held.Path())); err != nil {
+	done := s.puts.save(ctx)
+	err = box.SaveDisk(ctx, image.Dir(s.held.Path()))
+	done()
+	if err != nil {
 		return err
 	}
 	return image.Seal(ctx, s.held.Path())

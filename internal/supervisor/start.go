@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ var errClientGone = &api.Error{Kind: api.Canceled, Err: errors.New("the client w
 func (s *supervisor) create(ctx context.Context, launch workspace.Launch, in *bufio.Reader) (*server, error) {
 	asked := launch.Request
 	launch.Request = asked.WithDefaults(s.Policy)
-	if err := admit(launch.Request, s.Policy); err != nil {
+	if err := workspace.Admit(launch.Request, s.Policy); err != nil {
 		return nil, err
 	}
 	engines, err := s.choose(asked.Engine, asked.AllowHostCompat)
@@ -148,20 +149,6 @@ func (s *supervisor) open(change func(*workspace.Record)) (*server, error) {
 	return server, err
 }
 
-// admit refuses what cannot be done, before anything is made.
-func admit(req api.CreateRequest, p api.Policy) error {
-	if err := errors.Join(req.Check(), p.CheckTTL(req.TTLSeconds)); err != nil {
-		return err
-	}
-	if req.NetworkPolicy != api.NetworkOff {
-		return &api.Error{
-			Kind: api.Unsupported, Hint: "leave it out, or use off: the guest then has no network at all",
-			Err: fmt.Errorf("network policy %q is not available in this version", req.NetworkPolicy),
-		}
-	}
-	return nil
-}
-
 // reserve refuses one workspace too many. It counts itself, so of two that come at
 // the same time for one place both may be refused, but never neither.
 func (s *supervisor) reserve() error {
@@ -260,7 +247,7 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 		return nil, err
 	}
 	held := s.held
-	engines, err := s.choose(s.record.Engine.Name, req.AllowHostCompat)
+	engines, err := s.choose(cmp.Or(s.record.Engine.Name, s.record.Request.Engine), req.AllowHostCompat)
 	if err == nil {
 		err = s.reserve()
 	}
@@ -268,7 +255,7 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 		return nil, errors.Join(api.About(op, s.ID, err), held.Unlock())
 	}
 	before := s.record
-	server, err := s.remake(ctx, req, engines[0])
+	server, err := s.remakeAny(ctx, req, engines)
 	if err == nil {
 		return server, nil
 	}
@@ -276,6 +263,25 @@ func (s *supervisor) restart(ctx context.Context, req api.StartRequest) (*server
 		defer func() { _ = held.Unlock() }()
 		return errors.Join(held.Reap(ctx), workspace.Write(held, before))
 	})
+}
+
+// remakeAny is remake in the first engine that works. What has run before has one alone.
+func (s *supervisor) remakeAny(ctx context.Context, req api.StartRequest, engines []engine.Engine) (*server, error) {
+	var failed error
+	for i, e := range engines {
+		server, err := s.remake(ctx, req, e)
+		if err == nil {
+			return server, nil
+		}
+		failed = errors.Join(failed, err)
+		if i+1 == len(engines) || !errors.Is(err, api.Unsupported) || ctx.Err() != nil {
+			break
+		}
+		if err := s.held.Reap(ctx); err != nil {
+			return nil, errors.Join(failed, err)
+		}
+	}
+	return nil, failed
 }
 
 // hold takes the lock of a workspace that is there and does not run, and reads its record.
@@ -302,7 +308,7 @@ func (s *supervisor) reclaim(ctx context.Context) (workspace.Record, error) {
 	switch {
 	case err != nil:
 		return r, err
-	case r.Kind != workspace.KindWorkspace || r.State == api.StateCreated:
+	case r.Kind != s.kind || r.Kind == workspace.KindRun || r.State == api.StateCreated:
 		return r, &api.Error{Kind: api.NotFound, Op: "start workspace", ID: s.ID, Hint: "`pyro workspace list` shows those there are"}
 	case r.Expired(s.Now()):
 		_ = workspace.Bury(s.held, workspace.ReasonExpired, s.Now())
@@ -317,6 +323,11 @@ func (s *supervisor) reclaim(ctx context.Context) (workspace.Record, error) {
 // record says that it runs before anything is acquired, so that whoever finds it
 // without a supervisor frees what it had.
 func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.Engine) (*server, error) {
+	if r, ok := e.(refuser); ok && s.record.NeverStarted() {
+		if err := r.Refuse(s.record.Asked(s.Policy)); err != nil {
+			return nil, err
+		}
+	}
 	myself, err := workspace.Myself()
 	if err != nil {
 		return nil, err
@@ -347,6 +358,7 @@ func (s *supervisor) remake(ctx context.Context, req api.StartRequest, e engine.
 		return nil, err
 	}
 	server, err := s.open(func(r *workspace.Record) {
+		r.Engine = e.Info()
 		if r.Supervisor = myself; req.Reset != "" {
 			r.Reset(from, s.Now())
 			return

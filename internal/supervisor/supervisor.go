@@ -89,6 +89,7 @@ type supervisor struct {
 	use    use
 	saving sync.Mutex // one image at a time
 	saved  marks      // what the newest image holds; guarded by saving
+	puts   puts       // what is being put in place, so that no image holds half of it
 
 	// expiry strikes when its time is over; update sets it anew.
 	expiry *time.Timer

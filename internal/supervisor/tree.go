@@ -87,7 +87,11 @@ func (s *supervisor) pushTree(ctx context.Context, destination string, tree io.R
 		return wire.PushReply{}, err
 	}
 	defer done()
-	pushed, err := s.agent().PushTree(ctx, destination, tree)
+	var pushed wire.PushReply
+	err = s.puts.whole(ctx, tree, func(ctx context.Context, tree io.Reader) (err error) {
+		pushed, err = s.agent().PushTree(ctx, destination, tree)
+		return err
+	})
 	if err != nil {
 		return pushed, s.treeError(err)
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net"
@@ -76,7 +77,7 @@ func (s *supervisor) sendHead(conn net.Conn, kind string) error {
 		if !mayRun(string(e.Path), e.Kind) {
 			return nil
 		}
-		head.Seed = append(head.Seed, api.SeedEntry{Path: e.Path, Executable: e.Mode&0o111 != 0, SHA256: e.SHA256, Target: e.Target})
+		head.Seed = append(head.Seed, seedEntry(e))
 		if len(head.Seed) < seedPiece {
 			return nil
 		}
@@ -88,6 +89,14 @@ func (s *supervisor) sendHead(conn net.Conn, kind string) error {
 		return err
 	}
 	return writeHead(conn, head)
+}
+
+func seedEntry(e *workspace.ManifestEntry) api.SeedEntry {
+	told := api.SeedEntry{Path: e.Path, Executable: e.Mode&0o111 != 0, Target: e.Target}
+	if e.Kind == string(wire.File) {
+		told.SHA256 = hex.EncodeToString(e.SHA256[:])
+	}
+	return told
 }
 
 // mayRun selects of a seed what whoever exports compares with it: files that could run by

@@ -58,7 +58,7 @@ func Explain(op string, err error) error {
 	case IsNoSpace(err):
 		e.Kind, e.Hint = api.Unavailable, "the disk or its quota is full; delete workspaces or free some space, then try again"
 	case errors.Is(err, syscall.EROFS):
-		e.Kind, e.Hint = api.Denied, "the file system is mounted read-only; set PYRO_STATE_DIR to a directory that can be written"
+		e.Kind, e.Hint = api.Denied, "the file system is mounted read-only; name a directory that can be written (that of pyro itself is PYRO_STATE_DIR)"
 	case IsDenied(err):
 		e.Kind, e.Hint = api.Denied, "check who owns the path; it may have been made by another user or by root"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

@@ -72,6 +72,10 @@ func play(part string) error {
 		return adopt(out)
 	case "tree":
 		return tree(out)
+	case "bound": // has a child that ends with it
+		if _, err := startHelper("wait", sys.EndWithUs); err != nil {
+			return err
+		}
 	case "orphan": // leaves a child behind
 		_, err := startHelper("wait", nil)
 		return err

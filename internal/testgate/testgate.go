@@ -31,10 +31,11 @@ const (
 	Network  Capability = "network"  // the internet is reachable
 	Terminal Capability = "terminal" // pseudo-terminals can be opened
 	Tool     Capability = "tool"     // a program that the test compares with is installed
+	Hosts    Capability = "hosts"    // the chat hosts that pyro is tested with are installed
 	NoFollow Capability = "nofollow" // open(2) with O_NOFOLLOW never follows a link that is just swapped in
 )
 
-var known = []Capability{GVisor, KVM, Vsock, Root, NonRoot, UserNS, Cgroup, Network, Terminal, Tool, NoFollow}
+var known = []Capability{GVisor, KVM, Vsock, Root, NonRoot, UserNS, Cgroup, Network, Terminal, Tool, Hosts, NoFollow}
 
 // Require returns if probeErr is nil, that is, if the machine has what the test
 // needs. Otherwise it skips the test with the words of the probe, or fails it if

@@ -30,7 +30,7 @@ func (c *Client) InstallSecrets(ctx context.Context, archive io.Reader, size int
 
 func (c *Client) upload(ctx context.Context, op string, request any, destination string, archive io.Reader, size int64) (ArchiveReply, error) {
 	if size < 0 {
-		return ArchiveReply{}, &api.Error{Kind: api.Invalid, Op: op, Err: notNegative("archive size", size)}
+		return ArchiveReply{}, &api.Error{Kind: api.Invalid, Op: steps[op], Err: notNegative("archive size", size)}
 	}
 	reply := ArchiveReply{Destination: destination}
 	err := c.call(ctx, exchange{

@@ -106,7 +106,7 @@ func (l *link) outcome(x exchange, data []byte, readErr, sendErr error) error {
 	var fault *sourceError
 	switch {
 	case errors.As(sendErr, &fault):
-		return &api.Error{Kind: sourceKind(l.ctx, fault), Op: x.op, Err: fault}
+		return &api.Error{Kind: sourceKind(l.ctx, fault), Op: steps[x.op], Err: fault}
 	case readErr != nil:
 		return l.failed(readErr)
 	case sendErr != nil && len(data) == 0:
@@ -134,10 +134,10 @@ func sourceKind(ctx context.Context, fault *sourceError) api.Kind {
 func (x exchange) encode() ([]byte, error) {
 	line, err := encodeLine(x.request)
 	if err != nil {
-		return nil, &api.Error{Kind: api.Invalid, Op: x.op, Err: err}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[x.op], Err: err}
 	}
 	if len(line)-1 > MaxRequestLine {
-		return nil, &api.Error{Kind: api.Invalid, Op: x.op, Err: fmt.Errorf("request of %d bytes, allowed are %d", len(line), MaxRequestLine)}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[x.op], Err: fmt.Errorf("request of %d bytes, allowed are %d", len(line), MaxRequestLine)}
 	}
 	return line, nil
 }
@@ -146,7 +146,7 @@ func (x exchange) encode() ([]byte, error) {
 func checkText(op string, texts ...string) error {
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return &api.Error{Kind: api.Invalid, Op: op, Err: fmt.Errorf("%q is not UTF-8", clip(text, 64))}
+			return &api.Error{Kind: api.Invalid, Op: steps[op], Err: fmt.Errorf("%q is not UTF-8", clip(text, 64))}
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func (r *readReply) check() error {
 func (c *Client) ReadFile(ctx context.Context, path string, maxBytes int) (FileContent, error) {
 	r := ReadRequest{Action: ActionReadFile, Path: LaxString(path), MaxBytes: LaxInt(maxBytes)}
 	if maxBytes < 1 || maxBytes > MaxFile {
-		return FileContent{}, &api.Error{Kind: api.Invalid, Op: r.Action, Err: fmt.Errorf("max_bytes is %d, allowed are 1 to %d", maxBytes, MaxFile)}
+		return FileContent{}, &api.Error{Kind: api.Invalid, Op: steps[r.Action], Err: fmt.Errorf("max_bytes is %d, allowed are 1 to %d", maxBytes, MaxFile)}
 	}
 	reply := readReply{Path: path}
 	err := c.call(ctx, exchange{
@@ -55,7 +55,7 @@ func (c *Client) ReadFile(ctx context.Context, path string, maxBytes int) (FileC
 	}
 	content, err := reply.content(maxBytes)
 	if err != nil {
-		return FileContent{}, &api.Error{Kind: api.Internal, Op: r.Action, Err: violated(err)}
+		return FileContent{}, &api.Error{Kind: api.Internal, Op: steps[r.Action], Err: violated(err)}
 	}
 	return FileContent{Path: reply.Path, Content: content}, nil
 }

@@ -149,7 +149,7 @@ func (c *Client) ReadRange(ctx context.Context, path string, offset, length int6
 		return nil, err
 	}
 	if offset < 0 || length < -1 {
-		return nil, &api.Error{Kind: api.Invalid, Op: ActionReadRange, Err: fmt.Errorf("%d bytes from %d on are asked for", length, offset)}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[ActionReadRange], Err: fmt.Errorf("%d bytes from %d on are asked for", length, offset)}
 	}
 	r := ReadRangeRequest{Action: ActionReadRange, Path: path, Offset: offset, Length: length}
 	reply := &ReadRangeReply{Path: path, Offset: offset}
@@ -169,7 +169,7 @@ func (c *Client) ReadRange(ctx context.Context, path string, offset, length int6
 		return nil, err
 	}
 	if reply.Length != came || reply.Offset != offset {
-		return nil, &api.Error{Kind: api.Internal, Op: r.Action, Err: violated(fmt.Errorf("says %d bytes from %d on, %d came from %d on", reply.Length, reply.Offset, came, offset))}
+		return nil, &api.Error{Kind: api.Internal, Op: steps[r.Action], Err: violated(fmt.Errorf("says %d bytes from %d on, %d came from %d on", reply.Length, reply.Offset, came, offset))}
 	}
 	return reply, nil
 }
@@ -182,7 +182,7 @@ func (c *Client) Put(ctx context.Context, r PutRequest, content io.Reader) (*Put
 		return nil, err
 	}
 	if r.Mode != nil && *r.Mode > 0o7777 {
-		return nil, &api.Error{Kind: api.Invalid, Op: r.Action, Err: fmt.Errorf("mode %#o is none of a file", *r.Mode)}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[r.Action], Err: fmt.Errorf("mode %#o is none of a file", *r.Mode)}
 	}
 	reply := &PutReply{Path: r.Path}
 	err := c.sendTree(ctx, exchange{

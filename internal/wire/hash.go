@@ -98,7 +98,7 @@ func (c *Client) Hash(ctx context.Context, dir string, paths iter.Seq[[]byte], e
 		},
 	})
 	if err == nil && (reply.Count != count || asked.get() != nil) {
-		err = &api.Error{Kind: api.Internal, Op: ActionHash, Err: violated(fmt.Errorf("has %d digests and says %d, asked were others", count, reply.Count))}
+		err = &api.Error{Kind: api.Internal, Op: steps[ActionHash], Err: violated(fmt.Errorf("has %d digests and says %d, asked were others", count, reply.Count))}
 	}
 	return err
 }

@@ -26,7 +26,7 @@ type link struct {
 func (c *Client) open(ctx context.Context, x exchange) (*link, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return nil, &api.Error{Kind: causeOf(ctx, err), Op: x.op, Err: err}
+		return nil, &api.Error{Kind: causeOf(ctx, err), Op: steps[x.op], Err: err}
 	}
 	l := &link{ctx: ctx, op: x.op, conn: conn, idle: x.timeout, end: time.Now().Add(x.timeout)}
 	l.allow(x.size)
@@ -165,5 +165,5 @@ func (l *link) failed(err error) error {
 	if errors.As(err, &reported) && kind == reported.Kind {
 		return err
 	}
-	return &api.Error{Kind: kind, Op: l.op, Err: err}
+	return &api.Error{Kind: kind, Op: steps[l.op], Err: err}
 }

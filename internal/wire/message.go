@@ -48,6 +48,11 @@ type Hello struct {
 // CapabilityTTY says that StreamRequest.TTY is heeded.
 const CapabilityTTY = "exec_stream_tty"
 
+// CapabilityTellsWrites says that the kernel below is a Sentry of pyro's that remembers which
+// files were mapped so that a write to memory changes them, see WalkEntry.CTime: without that
+// a time of change proves nothing.
+const CapabilityTellsWrites = "tells_writes"
+
 // Protocol counts incompatible changes of what lies on top of the base protocol.
 const Protocol = 1
 

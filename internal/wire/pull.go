@@ -54,7 +54,7 @@ func (c *Client) Pull(ctx context.Context, r PullRequest, w io.Writer) (*PullRep
 		return nil, err
 	}
 	if r.All == (len(r.Only) > 0) {
-		return nil, &api.Error{Kind: api.Invalid, Op: r.Action, Err: errors.New("ask for all of a tree or for members of it")}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[r.Action], Err: errors.New("ask for all of a tree or for members of it")}
 	}
 	f := fetching{take: piecesTo(w, r.MaxBytes), most: longest}
 	if !r.All {

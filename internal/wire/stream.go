@@ -126,7 +126,7 @@ func (s *Stream) reply() error {
 	if err := decodeReply(line, &struct{}{}); err != nil {
 		return err
 	}
-	return &api.Error{Kind: api.Unsupported, Op: ActionStream, Err: errors.New("the agent does not stream")}
+	return &api.Error{Kind: api.Unsupported, Op: steps[ActionStream], Err: errors.New("the agent does not stream")}
 }
 
 // WriteFrame sends a FrameStdin or FrameSignal. It may be called from several
@@ -135,7 +135,7 @@ func (s *Stream) WriteFrame(t FrameType, payload []byte) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if err := WriteFrame(s.link.conn, t, payload); err != nil {
-		return &api.Error{Kind: causeOf(s.link.ctx, err), Op: ActionStream, Err: err}
+		return &api.Error{Kind: causeOf(s.link.ctx, err), Op: steps[ActionStream], Err: err}
 	}
 	return nil
 }

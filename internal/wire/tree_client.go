@@ -67,7 +67,7 @@ func (c *Client) CompareTree(ctx context.Context, destination string, entries it
 	}
 	needed, err := reply.bits(count)
 	if err != nil {
-		return nil, &api.Error{Kind: api.Internal, Op: ActionCompare, Err: violated(err)}
+		return nil, &api.Error{Kind: api.Internal, Op: steps[ActionCompare], Err: violated(err)}
 	}
 	return needed, nil
 }

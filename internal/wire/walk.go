@@ -39,6 +39,9 @@ type WalkReply struct {
 	Count int64  `json:"count"`    // of the entries below it
 	Clock int64  `json:"clock_ns"` // of the guest when the walk began, nanoseconds since 1970
 
+	// Batched is of how many the kernel told many at once, which is faster.
+	Batched int64 `json:"batched,omitempty"`
+
 	Root WalkEntry `json:"-"` // what Path itself is; its own Path is empty
 }
 
@@ -91,7 +94,7 @@ func (c *Client) Walk(ctx context.Context, r WalkRequest, each func(*WalkEntry) 
 		return nil, err
 	}
 	if r.MaxEntries < 0 || r.MaxEntries > MaxTreeEntries {
-		return nil, &api.Error{Kind: api.Invalid, Op: r.Action, Err: fmt.Errorf("%d entries at most are asked for, allowed are 1 to %d", r.MaxEntries, MaxTreeEntries)}
+		return nil, &api.Error{Kind: api.Invalid, Op: steps[r.Action], Err: fmt.Errorf("%d entries at most are asked for, allowed are 1 to %d", r.MaxEntries, MaxTreeEntries)}
 	}
 	reply := &WalkReply{Path: r.Path}
 	d := newWalkDecoder(r)
@@ -258,7 +261,7 @@ func (d *walkDecoder) finish(reply *WalkReply) error {
 		reply.Root = *d.root
 		return nil
 	}
-	return &api.Error{Kind: api.Internal, Op: ActionWalk, Err: violated(err)}
+	return &api.Error{Kind: api.Internal, Op: steps[ActionWalk], Err: violated(err)}
 }
 
 // WalkWriter makes the records of a walk. All of one piece go into one frame, where
@@ -307,4 +310,6 @@ func letterOf(kind string) byte {
 	return 's'
 }
 
-func (r *WalkReply) check() error { return notNegative("count", r.Count) }
+func (r *WalkReply) check() error {
+	return errors.Join(notNegative("count", r.Count), notNegative("batched", r.Batched))
+}

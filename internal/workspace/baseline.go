@@ -3,12 +3,8 @@ package workspace
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,25 +20,16 @@ import (
 type Baseline struct {
 	ArchiveSize int64  `json:"archive_size"` // in bytes
 	Manifest    string `json:"manifest"`     // SHA-256; the manifest has those of the files
+
+	Format int `json:"manifest_format,omitempty"` // of the manifest: manifestLines or manifestRecords
 }
 
-// ManifestEntry is a line of the manifest. Its fields are those of archive.Entry;
-// names are bytes.
-type ManifestEntry struct {
-	Path   []byte `json:"p"`
-	Kind   string `json:"k"`
-	Mode   uint32 `json:"m"`
-	Size   int64  `json:"s,omitempty"`
-	MTime  int64  `json:"t"`
-	Target []byte `json:"l,omitempty"`
-	LinkTo []byte `json:"h,omitempty"`
-	SHA256 string `json:"d,omitempty"`
-}
+// Placed reports whether the entries of the manifest say where content lies in the archive.
+func (b *Baseline) Placed() bool { return b.Format == manifestRecords }
 
 const (
 	baselineName = "baseline"
 	archiveName  = "workspace.tar"
-	manifestName = "manifest.jsonl"
 )
 
 // BaselineArchive opens the archive of a workspace's baseline.
@@ -80,9 +67,9 @@ func isDir(path string) error {
 // archive; Commit ends it.
 type BaselineWriter struct {
 	dir      string
+	kept     *Baseline // what is known of it so far
 	archive  *os.File
 	buffered *bufio.Writer
-	size     int64
 	pipe     *io.PipeWriter
 	indexed  chan indexed
 }
@@ -105,15 +92,16 @@ func NewBaseline(ctx context.Context, workspace string) (*BaselineWriter, error)
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := create(filepath.Join(dir, manifestName))
+	kept := &Baseline{Format: manifestRecords}
+	manifest, err := create(filepath.Join(dir, kept.manifestName()))
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
 	r, w := io.Pipe()
-	b := &BaselineWriter{dir: dir, archive: f, buffered: bufio.NewWriterSize(f, 1<<20), pipe: w, indexed: make(chan indexed, 1)}
+	b := &BaselineWriter{dir: dir, kept: kept, archive: f, buffered: bufio.NewWriterSize(f, 1<<20), pipe: w, indexed: make(chan indexed, 1)}
 	go func() { // ends with the archive, or when the pipe is closed
-		done := writeManifest(ctx, r, manifest)
+		done := writeManifest(ctx, r, manifest, manifestRecords)
 		_ = r.CloseWithError(errors.Join(done.err, io.ErrClosedPipe))
 		done.err = errors.Join(done.err, manifest.Close())
 		b.indexed <- done
@@ -132,7 +120,7 @@ func (b *BaselineWriter) Write(p []byte) (int, error) {
 		return 0, sys.Explain("keep the seed", err)
 	}
 	n, err := b.buffered.Write(p)
-	b.size += int64(n)
+	b.kept.ArchiveSize += int64(n)
 	if err != nil {
 		return n, sys.Explain("keep the seed", err)
 	}
@@ -151,7 +139,8 @@ func (b *BaselineWriter) Commit() (*Baseline, archive.Counts, error) {
 	if err != nil {
 		return nil, done.counts, sys.Explain("keep the seed", err)
 	}
-	return &Baseline{ArchiveSize: b.size, Manifest: done.digest}, done.counts, nil
+	b.kept.Manifest = done.digest
+	return b.kept, done.counts, nil
 }
 
 // Abandon gives up what was written.
@@ -159,33 +148,6 @@ func (b *BaselineWriter) Abandon() {
 	_ = b.pipe.CloseWithError(io.ErrUnexpectedEOF)
 	<-b.indexed
 	_ = b.archive.Close()
-}
-
-// writeManifest reads an archive and writes a line for each of its members.
-func writeManifest(ctx context.Context, r io.Reader, w io.Writer) indexed {
-	sum := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 256<<10)
-	lines := json.NewEncoder(out)
-	counts, err := archive.Index(ctx, r, archive.TreeLimits, func(e archive.Entry) error {
-		return lines.Encode(manifestEntry(e))
-	})
-	return indexed{digest: hexOf(sum, out), counts: counts, err: err}
-}
-
-func hexOf(sum hash.Hash, out *bufio.Writer) string {
-	_ = out.Flush() // an error comes again when the file is closed or compared
-	return hex.EncodeToString(sum.Sum(nil))
-}
-
-func manifestEntry(e archive.Entry) ManifestEntry {
-	m := ManifestEntry{
-		Path: []byte(e.Path), Kind: string(e.Kind), Mode: e.Mode, Size: e.Size, MTime: e.ModTime,
-		Target: []byte(e.Target), LinkTo: []byte(e.LinkTo),
-	}
-	if e.Kind == archive.KindFile {
-		m.SHA256 = hex.EncodeToString(e.SHA256[:])
-	}
-	return m
 }
 
 // Verify refuses a baseline that is not as it was kept: it makes the manifest again.
@@ -204,7 +166,7 @@ func (b *Baseline) Verify(ctx context.Context, workspace string) error {
 	if info, err := f.Stat(); err != nil || info.Size() != b.ArchiveSize {
 		return damaged(errors.Join(err, fmt.Errorf("the archive is not of %d bytes", b.ArchiveSize)))
 	}
-	again := writeManifest(ctx, f, io.Discard)
+	again := writeManifest(ctx, f, io.Discard, b.Format)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

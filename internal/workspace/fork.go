@@ -60,7 +60,7 @@ func BorrowBaseline(ctx context.Context, workspace, from string, baseline *Basel
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return sys.Explain("take over the baseline", err)
 	}
-	for _, name := range []string{archiveName, manifestName} {
+	for _, name := range []string{archiveName, baseline.manifestName()} {
 		if err := borrow(ctx, filepath.Join(source, name), filepath.Join(dir, name)); err != nil {
 			return sys.Explain("take over the baseline", err)
 		}

@@ -46,6 +46,14 @@ func List(ctx context.Context, st *store.Store) (*api.WorkspaceList, error) {
 	return list, nil
 }
 
+// Find is Status of what is no VM.
+func Find(ctx context.Context, st *store.Store, id string) (*api.Workspace, error) {
+	if IsVM(st, id) {
+		return nil, NoWorkspace(id)
+	}
+	return Status(ctx, st, id)
+}
+
 // Status shows a workspace that no supervisor answers for.
 func Status(ctx context.Context, st *store.Store, id string) (*api.Workspace, error) {
 	if err := api.CheckID(id); err != nil {

@@ -28,6 +28,7 @@ type Kind string
 const (
 	KindWorkspace Kind = "workspace" // until it is deleted or expires
 	KindRun       Kind = "run"       // as long as the process that asked for it
+	KindVM        Kind = "vm"        // until its one command has ended, it is deleted or expires
 )
 
 // Launch is what a client tells a new supervisor, in one line of JSON over the

@@ -11,6 +11,9 @@
 // and restore-fd stay attached: the process lives as long as the sandbox, ends with
 // PID 1's status, and the sandbox ends with it.
 //
+// In the Sentry it changes some system calls (statx.go, mmap.go, tty.go), and adds one, which
+// only the agent has: statx of many names at once (states.go).
+//
 // Exit status: 125 where this program's own preparation failed, with one line on
 // standard error that names the step; 128 where runsc failed, in its own words;
 // otherwise PID 1's status, or 128 plus the signal's number. A guest may end with 125
@@ -73,8 +76,13 @@ func Main(argv []string, stdout, stderr io.Writer) int {
 			_, _ = fmt.Fprintln(stderr, "pyro-runsc: ioctl: "+oneLine(err.Error()))
 			return exitLaunch
 		}
-		if err := tellShared(new(sharedFiles)); err != nil {
+		shared := new(sharedFiles)
+		if err := tellShared(shared); err != nil {
 			_, _ = fmt.Fprintln(stderr, "pyro-runsc: mmap: "+oneLine(err.Error()))
+			return exitLaunch
+		}
+		if err := addStates(shared); err != nil {
+			_, _ = fmt.Fprintln(stderr, "pyro-runsc: states: "+oneLine(err.Error()))
 			return exitLaunch
 		}
 	}
