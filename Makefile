@@ -58,6 +58,19 @@ test-race: ## unit tests under the race detector (needs a C compiler)
 test-release: ## make the release twice, in other places, and want equal files
 	tools/test-release.sh
 
+# The suite comes from npm and is kept; see tools/conformance.sh.
+.PHONY: test-conformance
+test-conformance: build ## the protocol's own conformance suite, both eras (needs npm)
+	tools/conformance.sh $(BIN)/pyro
+
+# The hosts come from npm, 1.4 GB, and are kept; see tools/hosts.sh. Without them the
+# tests are skipped. This runs none of the others.
+HOSTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pyro/hosts
+.PHONY: test-hosts
+test-hosts: build ## pyro in Claude Code, Codex, OpenCode and Gemini CLI (needs npm)
+	tools/hosts.sh $(HOSTS)
+	PYRO_REQUIRE=hosts PYRO_HOSTS_DIR=$(HOSTS) go test $(TESTFLAGS) -count=1 -run '^Test(HostsAreConnected|AgentFixesABug|ClaudeByHand)$$' ./e2e
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, house rules, the other platforms
 	@echo gofumpt -l .

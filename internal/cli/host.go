@@ -89,7 +89,7 @@ func (o *hostOptions) request(cmd *cobra.Command, host string) (api.HostRequest,
 		return req, invalid("--command "+quote(o.command)+" is a relative path", "give the full path, or a name to be found in PATH")
 	}
 	s := o.serve
-	if s.ProjectPath != "" {
+	if s.ProjectPath != "" && !strings.HasPrefix(s.ProjectPath, "${") { // an editor's variable is for the editor
 		path, err := filepath.Abs(s.ProjectPath)
 		if err != nil {
 			return req, invalid(err.Error(), "give the full path")
@@ -212,7 +212,7 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	case s := <-a.Signals:
 		_, code := signalOf(s)
 		_, _ = io.WriteString(a.Stderr, "\n")
-		return false, &leaving{code: code, cause: errNotAgreed}
+		return false, &leaving{code: code, cause: &api.Error{Kind: api.Canceled, Op: "host", Err: errNotAgreed}}
 	case <-ctx.Done():
 		return false, &api.Error{Kind: api.Canceled, Err: ctx.Err()}
 	}

@@ -179,3 +179,33 @@ func TestHostCompletion(t *testing.T) {
 		}
 	}
 }
+
+// TestHostDocsParse finds a command in the pages about hosts that would be refused.
+func TestHostDocsParse(t *testing.T) {
+	a := &app{Env: Env{Stdout: &output{}, Stderr: &output{}}}
+	g := grammarOf(a.tree())
+	pages, err := filepath.Glob("../../docs/hosts/*.md")
+	if err != nil || len(pages) != 7 {
+		t.Fatalf("pages %q, %v", pages, err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed := 0
+		for line := range strings.Lines(string(text)) {
+			command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ pyro ")
+			if !ok {
+				continue
+			}
+			parsed++
+			if _, err := g.parse(strings.Fields(command)); err != nil {
+				t.Errorf("%s: %s: %v", filepath.Base(page), command, err)
+			}
+		}
+		if parsed == 0 {
+			t.Errorf("%s has no command", filepath.Base(page))
+		}
+	}
+}

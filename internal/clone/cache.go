@@ -246,7 +246,7 @@ func (s *stage) watch(ctx context.Context) (context.Context, func()) {
 func size(dir string) (total int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil //nolint:nilerr // it has gone
+			return nil // it has gone
 		}
 		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
 			total += info.Size()

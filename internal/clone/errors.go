@@ -31,7 +31,7 @@ var reasons = []reason{
 	}},
 	{api.Denied, "make it your own, or clone it yourself and hand in the directory with --seed-path", []string{"dubious ownership"}},
 	{api.Denied, "write the address that it leads to", []string{"not allowed"}},
-	{api.Unavailable, "check the address, and this machine's network; workspaces have none of their own" + ownClone, []string{
+	{api.Unavailable, "check the address and this machine's network, by which it is fetched" + ownClone, []string{
 		"Could not resolve", "Couldn't resolve", "Connection refused", "Failed to connect", "Couldn't connect", "Connection timed out",
 		"Network is unreachable", "No route to host", "unable to connect", "Connection reset", "Operation too slow", "early EOF", "unexpected disconnect",
 		"The requested URL returned error: 5", "timed out", "Connection closed",

@@ -45,7 +45,7 @@ func (m Machine) examine(ctx context.Context, h *row, req api.HostRequest) api.H
 	if path := m.installed(h); path != "" {
 		info.Installed, info.Found = true, &path
 	}
-	for _, p := range h.places(m) {
+	for _, p := range m.places(h) {
 		if req.Scope != "" && req.Scope != p.scope {
 			continue
 		}
@@ -92,7 +92,7 @@ func (m Machine) isTrace(h *row, dir string) bool {
 	}
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		path := filepath.Join(dir, e.Name())
-		for _, p := range h.places(m) {
+		for _, p := range m.places(h) {
 			if slices.ContainsFunc(p.paths, func(ours string) bool {
 				return ours == path || strings.HasPrefix(ours, path+"/") || strings.HasPrefix(path, ours+backupMark)
 			}) {

@@ -34,6 +34,7 @@ func TestDoctor(t *testing.T) {
 		"malformed":     {"cursor", ".cursor/mcp.json", "{\n]", nil, "", "user unreadable HOME/.cursor/mcp.json:2: invalid character ']' at start of value; correct the file; it was left as it is"},
 		"disabled":      {"opencode", ".config/opencode/opencode.jsonc", `{"mcp": {"pyro": {"command": ["HOME/bin/pyro", "mcp", "serve"], "enabled": false}}}`, nil, "", "user disabled the host was told not to use it; enable it in HOME/.config/opencode/opencode.jsonc"},
 		"switched off":  {"codex", ".codex/config.toml", "[mcp_servers.pyro]\ncommand = \"pyro\"\nargs = [\"mcp\", \"serve\"]\nenabled = false\n", nil, "", "user disabled the host was told not to use it; enable it in HOME/.codex/config.toml"},
+		"a folder":      {"vscode", ".config/Code/User/mcp.json", `{"servers": {"pyro": {"command": "slow", "args": ["mcp", "serve", "--project-path", "${workspaceFolder}"]}}}`, nil, `[ "$4" = "$HOME/project" ] || exit 1; exec "$HOME/bin/pyro"`, "user drift 1 tool it runs slow mcp serve --project-path '${workspaceFolder}', connect would write HOME/bin/pyro mcp serve --project-path '${workspaceFolder}'; `pyro host repair vscode`"},
 		"in a project":  {"cursor", "project/.cursor/mcp.json", serves, nil, "", "user absent\nproject connected 1 tool"},
 		"a project's program": {
 			"cursor", "project/.cursor/mcp.json", `{"mcpServers": {"pyro": {"command": "slow", "args": ["mcp", "serve"]}}}`, nil, `touch "$HOME/started"`,

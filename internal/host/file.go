@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -64,6 +65,26 @@ func read(path string) (*file, error) {
 		return nil, unreadable(path, causeOf(err), "make it readable")
 	}
 	return f, nil
+}
+
+// within refuses a file that links lead out of a directory. One that is not there yet lies
+// where the next directory above it that is there leads.
+func (f *file) within(root string) error {
+	root, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return unreadable(root, causeOf(err), "look at the path")
+	}
+	at := f.target
+	for f.absent && !exists(at) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+	}
+	if at, err = filepath.EvalSymlinks(at); err != nil {
+		return unreadable(f.path, causeOf(err), "look at the path")
+	}
+	if at != root && !strings.HasPrefix(at, strings.TrimSuffix(root, "/")+"/") {
+		return unreadable(f.path, "leads out of the project, to "+at, "look at who made the link, or use --scope user")
+	}
+	return nil
 }
 
 func unreadable(path, what, hint string) error {

@@ -113,6 +113,50 @@ func (m Machine) resolve(command string) string {
 	return ""
 }
 
+// checkout is the root of the git checkout around the current directory, of linked ones the
+// one that they are linked to; without git the directory itself. Links are followed. It is
+// what Claude Code takes for the project.
+func (m Machine) checkout() string {
+	here, err := filepath.EvalSymlinks(m.Dir)
+	if err != nil {
+		return m.Dir
+	}
+	for dir := here; ; dir = filepath.Dir(dir) {
+		git := filepath.Join(dir, ".git")
+		if info, err := os.Lstat(git); err == nil {
+			if info.Mode().IsRegular() {
+				return linkedTo(dir, git)
+			}
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return here
+		}
+	}
+}
+
+// linkedTo follows the file .git of a linked checkout, see gitrepository-layout(5). What is
+// none, such as a submodule, is its own.
+func linkedTo(dir, git string) string {
+	text, err := os.ReadFile(git)
+	private, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: ")
+	if err != nil || !ok {
+		return dir
+	}
+	if !filepath.IsAbs(private) {
+		private = filepath.Join(dir, private)
+	}
+	common, err := os.ReadFile(filepath.Join(private, "commondir"))
+	if err != nil {
+		return dir
+	}
+	path := strings.TrimSpace(string(common))
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(private, path)
+	}
+	return filepath.Dir(path)
+}
+
 func isProgram(path string) bool {
 	_, err := exec.LookPath(path) // with a slash in it, it looks at this file alone
 	return err == nil
@@ -153,7 +197,7 @@ func (m Machine) place(h *row, scope string) (*place, error) {
 	if m.env("HOME") == "" {
 		return nil, &api.Error{Kind: api.Invalid, Hint: "set HOME", Err: errors.New("the home directory is not known")}
 	}
-	places := h.places(m)
+	places := m.places(h)
 	i := slices.IndexFunc(places, func(p place) bool { return p.scope == scope })
 	if i < 0 {
 		var have []string

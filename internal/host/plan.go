@@ -34,6 +34,9 @@ func look(h *row, p *place) (*sight, error) {
 	var first *sight
 	for _, path := range p.paths {
 		f, err := read(path)
+		if err == nil && p.root != "" {
+			err = f.within(p.root)
+		}
 		if err != nil {
 			return nil, err
 		}

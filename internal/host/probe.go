@@ -31,7 +31,7 @@ const revision = "2025-11-25"
 func (m Machine) ask(ctx context.Context, h *row, e entry) (*api.HostServer, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, m.resolve(e.command[0]), e.command[1:]...)
+	cmd := exec.CommandContext(ctx, m.resolve(e.command[0]), m.filled(e.command[1:])...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = m.given(h, e), m.Dir, endTime
 	said := &tail{limit: 500}
 	cmd.Stderr = said
@@ -53,6 +53,16 @@ func (m Machine) ask(ctx context.Context, h *row, e entry) (*api.HostServer, err
 		}
 	}
 	return server, nil
+}
+
+// filled are words with the one variable that editors fill in: the directory that is open
+// there. Here it is the current one.
+func (m Machine) filled(words []string) []string {
+	words = slices.Clone(words)
+	for i := range words {
+		words[i] = strings.ReplaceAll(words[i], "${workspaceFolder}", m.Dir)
+	}
+	return words
 }
 
 // silence is why a server did not answer, in its own words where it has some.

@@ -25,6 +25,19 @@ type place struct {
 	paths []string // of which the first that names pyro is meant, else the first that is there, else the first
 	keys  []string // the way to the table of servers
 	toml  bool
+	root  string // what the files may not lead out of; empty: they may lead anywhere
+}
+
+// places are those of a host. A project may come from anybody, so its files are not
+// followed to where they would change something else of the user's.
+func (m Machine) places(h *row) []place {
+	places := h.places(m)
+	for i := range places {
+		if places[i].scope == api.HostScopeProject {
+			places[i].root = m.Dir
+		}
+	}
+	return places
 }
 
 func jsonPlace(scope, path string, keys ...string) place {
@@ -46,7 +59,7 @@ func claudeCode() row {
 			return []place{
 				jsonPlace(api.HostScopeUser, claudeFile(m), "mcpServers"),
 				jsonPlace(api.HostScopeProject, filepath.Join(m.Dir, ".mcp.json"), "mcpServers"),
-				jsonPlace(api.HostScopeLocal, claudeFile(m), "projects", m.Dir, "mcpServers"),
+				jsonPlace(api.HostScopeLocal, claudeFile(m), "projects", m.checkout(), "mcpServers"),
 			}
 		},
 		shape: shape{kind: "stdio"},
