@@ -38,6 +38,16 @@ var shapes = []struct {
 		`stdout_truncated stderr_truncated engine isolation limits reason`,
 	},
 	{VMDelete{}, `vm_id deleted reason`, ``},
+	{
+		VM{},
+		`vm_id environment environment_version vcpu_count mem_mib ttl_seconds created_at expires_at state network_enabled
+		allow_host_compat guest_ip tap_name execution_mode metadata`,
+		`reason engine isolation`,
+	},
+	{VMNetwork{}, `vm_id network_enabled outbound_connectivity_expected reason`, ``},
+	{VMReap{}, `deleted_vm_ids count`, ``},
+	{Environment{}, `name version description default_packages distribution distribution_version platform oci_registry
+		oci_repository oci_reference source_digest compatibility catalog_version installed cache_dir install_dir`, ``},
 	{WorkspaceDelete{}, `workspace_id deleted reason`, ``},
 	{Seed{}, `mode seed_path destination entry_count bytes_written`, `skipped_count origin_kind origin_ref origin_commit`},
 	{Secret{}, `name source_kind`, ``},

@@ -57,14 +57,14 @@ func writeSpaced(out *strings.Builder, v any) {
 // enlarge fills a workspace with what makes answers long.
 const enlarge = `
 set -e
-i=0; while [ $i -lt 150 ]; do
+i=0; while [ $i -lt 80 ]; do
   printf 'line <one> & "two" \001\033[31m %s\n' $i >"$(printf 'file with <a> "name" \001 %s' $i)"; i=$((i+1))
 done
 d=; for p in 1 2 3 4 5 6 7 8; do d="$d$(head -c 200 /dev/zero | tr '\0' '\001')/"; done; mkdir -p "$d"; echo deep >"$d/file"
-head -c 60000 /dev/zero | tr '\0' '\033' >controls
-seq 10000 >lines
-head -c 60000 /dev/urandom >random
-i=0; while [ $i -lt 60000 ]; do printf '漢字é🙂'; i=$((i+10)); done >wide
+head -c 20000 /dev/zero | tr '\0' '\033' >controls
+seq 4000 >lines
+head -c 20000 /dev/urandom >random
+i=0; while [ $i -lt 6000 ]; do printf '漢字é🙂'; i=$((i+10)); done >wide
 `
 
 // bigWorkspace returns a workspace where everything is long, and what else there is.
@@ -79,10 +79,10 @@ func bigWorkspace(t *testing.T, s *mcp.ClientSession) (id, shell string) {
 		must[execAnswer](t, s, "workspace_exec", map[string]any{"workspace_id": id, "command": command})
 	}
 	run(enlarge)
-	for range 25 {
+	for range 8 {
 		run("echo '" + strings.Repeat("<", 500) + "'; cat controls >&2; cat lines")
 	}
-	run(": '" + strings.Repeat("<", 60_000) + "'")
+	run(": '" + strings.Repeat("<", 20_000) + "'")
 	opened := must[struct {
 		ShellID string `json:"shell_id"`
 	}](t, s, "shell_open", map[string]any{"workspace_id": id})
@@ -94,7 +94,7 @@ func bigWorkspace(t *testing.T, s *mcp.ClientSession) (id, shell string) {
 			"command": "cat controls lines; cat lines >&2; : '" + strings.Repeat("<", 3000) + "'; sleep 1000", "ready_command": "true",
 		})
 	}
-	for i := range 40 {
+	for i := range 36 {
 		must[map[string]any](t, s, "snapshot_create", map[string]any{"workspace_id": id, "snapshot_name": fmt.Sprintf("%d-%s", i, strings.Repeat("n", 55))})
 	}
 	return id, shell
@@ -110,14 +110,14 @@ func TestNoAnswerIsLong(t *testing.T) {
 	for range 8 {
 		must[map[string]any](t, s, "workspace_create", map[string]any{"environment": "host", "labels": map[string]any{"a": strings.Repeat("<", 120), "b": strings.Repeat("<", 120)}})
 	}
-	patch := "--- /dev/null\n+++ b/new\n@@ -0,0 +1,4000 @@\n" + strings.Repeat("+<added> \x01\n", 4_000)
+	patch := "--- /dev/null\n+++ b/new\n@@ -0,0 +1,1000 @@\n" + strings.Repeat("+<added> \x01\n", 1_000)
 	for _, test := range []struct {
 		tool      string
 		arguments map[string]any
 	}{
 		{"workspace_list", nil},
 		{"workspace_update", map[string]any{"name": "other"}},
-		{"workspace_exec", map[string]any{"command": "cat controls; cat lines >&2; : '" + strings.Repeat("<", 30_000) + "'"}},
+		{"workspace_exec", map[string]any{"command": "cat controls; cat lines >&2; : '" + strings.Repeat("<", 10_000) + "'"}},
 		{"workspace_exec", map[string]any{"command": "cat random wide; cat wide random >&2"}},
 		{"workspace_status", nil},
 		{"workspace_summary", nil},
@@ -132,7 +132,7 @@ func TestNoAnswerIsLong(t *testing.T) {
 		{"workspace_file_read", map[string]any{"path": "lines"}},
 		{"workspace_file_read", map[string]any{"path": "random"}},
 		{"workspace_file_read", map[string]any{"path": "wide"}},
-		{"workspace_file_write", map[string]any{"path": "w", "text": strings.Repeat("<", 100_000)}},
+		{"workspace_file_write", map[string]any{"path": "w", "text": strings.Repeat("<", 10_000)}},
 		{"workspace_patch_apply", map[string]any{"patch": patch}},
 		{"workspace_export", map[string]any{"path": ".", "output_path": filepath.Join(t.TempDir(), "out")}},
 		{"snapshot_list", nil},
@@ -148,7 +148,7 @@ func TestNoAnswerIsLong(t *testing.T) {
 		{"workspace_start", nil},
 		{"workspace_reset", nil},
 		{"workspace_delete", nil},
-		{"vm_run", map[string]any{"environment": "host", "command": "seq 100000; seq 100000 >&2; : '" + strings.Repeat("<", 30_000) + "'"}},
+		{"vm_run", map[string]any{"environment": "host", "command": "seq 10000; seq 10000 >&2; : '" + strings.Repeat("<", 10_000) + "'"}},
 	} {
 		arguments := map[string]any{"workspace_id": id}
 		if test.tool == "vm_run" || test.tool == "workspace_list" {

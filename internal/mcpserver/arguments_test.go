@@ -18,7 +18,7 @@ func inputOf(t testing.TB, name string) *jsonschema.Schema {
 	t.Helper()
 	for _, tool := range slices.Concat(runTools(), fullTools()) {
 		if tool.name == name {
-			return tool.input
+			return tool.input()
 		}
 	}
 	t.Fatalf("no tool %s", name)

@@ -120,7 +120,7 @@ func TestToolsTakeWhatTheContractSays(t *testing.T) {
 			}
 			before, added, _ := strings.Cut(want, "|")
 			want = strings.Join(strings.Fields(before+" "+added), "\n")
-			if diff := cmp.Diff(want, parametersOf(tool.input)); diff != "" {
+			if diff := cmp.Diff(want, parametersOf(tool.input())); diff != "" {
 				t.Errorf("%s of %s (-want +got):\n%s", tool.name, profile, diff)
 			}
 		}
@@ -150,10 +150,10 @@ func parametersOf(s *jsonschema.Schema) string {
 func TestSchemasAreOfOneTypeAndClosed(t *testing.T) {
 	t.Parallel()
 	for _, tool := range slices.Concat(runTools(), fullTools()) {
-		if tool.input.Type != "object" || tool.input.AdditionalProperties == nil {
+		if tool.input().Type != "object" || tool.input().AdditionalProperties == nil {
 			t.Errorf("%s takes any argument", tool.name)
 		}
-		for name, p := range tool.input.Properties {
+		for name, p := range tool.input().Properties {
 			if p.Type == "" || len(p.Types) > 0 || p.Type == "array" && p.Items.Type == "" {
 				t.Errorf("%s: %s has no single type", tool.name, name)
 			}
@@ -177,5 +177,36 @@ func TestToolsSayWhatTheyAre(t *testing.T) {
 	}
 	if first > 4 {
 		t.Errorf("%d tools are shown at once, 4 are enough", first)
+	}
+}
+
+// TestEffects has what hosts ask their users about: W changes something, D may destroy,
+// O reaches more than the workspace. What is not named reads alone.
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"vm_run": "W", "vm_create": "W", "vm_start": "W", "vm_exec": "WD", "vm_stop": "WD", "vm_delete": "WD", "vm_reap_expired": "WD",
+		"workspace_create": "WO", "workspace_update": "W", "workspace_exec": "WD", "workspace_exec_wait": "WD", "workspace_sync_push": "WDO",
+		"workspace_stop": "WD", "workspace_start": "W", "workspace_export": "WDO", "workspace_file_write": "WD", "workspace_patch_apply": "WD",
+		"workspace_disk_export": "WO", "snapshot_create": "W", "snapshot_delete": "WD", "workspace_reset": "WD", "workspace_delete": "WD",
+		"shell_open": "WD", "shell_write": "WDO", "shell_signal": "WD", "shell_close": "WD", "service_start": "WDO", "service_stop": "WD",
+	}
+	got := make(map[string]string)
+	for _, tool := range slices.Concat(runTools(), fullTools()) {
+		h := tool.effects.hints()
+		letters := ""
+		for letter, on := range map[string]bool{"W": !h.ReadOnlyHint, "D": *h.DestructiveHint, "O": *h.OpenWorldHint} {
+			if on {
+				letters += letter
+			}
+		}
+		if letters != "" {
+			sorted := strings.Split(letters, "")
+			slices.SortFunc(sorted, func(a, b string) int { return strings.Index("WDO", a) - strings.Index("WDO", b) })
+			got[tool.name] = strings.Join(sorted, "")
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

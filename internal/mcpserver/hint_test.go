@@ -27,7 +27,7 @@ func callOf(t *testing.T, profile, name string) *call {
 	}
 	d := &desk{offers: make(map[string]*jsonschema.Schema)}
 	for _, tool := range chosen.tools {
-		d.offers[tool.name] = tool.input
+		d.offers[tool.name] = tool.input()
 	}
 	return &call{desk: d, tool: name}
 }

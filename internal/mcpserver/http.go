@@ -134,6 +134,8 @@ func (s *Server) shutDown(ctx context.Context, server *http.Server) {
 // one, so each era has a handler of its own. Who may call it is not its business, but for
 // what a browser sends: that is refused.
 func (s *Server) Handler() http.Handler {
+	s.begin()
+	<-s.ready // the library looks at schemas before any middleware does
 	get := func(*http.Request) *mcp.Server { return s.mcp }
 	modern := mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
 		Stateless:                    true,

@@ -35,7 +35,9 @@ func recoverPanics(log *slog.Logger) mcp.Middleware {
 func onlyDeclared(has *mcp.ServerCapabilities) mcp.Middleware {
 	lacking := map[string]bool{
 		"prompts": has.Prompts == nil, "resources": has.Resources == nil,
-		"logging": has.Logging == nil, "completion": has.Completions == nil,
+		//lint:ignore SA1019 old clients ask for it, and must be told that it is not there
+		"logging":    has.Logging == nil,
+		"completion": has.Completions == nil,
 	}
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -43,6 +45,25 @@ func onlyDeclared(has *mcp.ServerCapabilities) mcp.Middleware {
 				return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "method not found: " + method}
 			}
 			return next(ctx, method, req)
+		}
+	}
+}
+
+// whenReady makes requests wait until the server has all that it offers, but for those
+// that need none of it. Schemas take longer to make than a process to start, so that is
+// begun when the first of these is answered: the client reads meanwhile.
+func (s *Server) whenReady(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		defer s.begin()
+		if method == "initialize" || method == "server/discover" || method == "ping" || strings.HasPrefix(method, "notifications/") {
+			return next(ctx, method, req)
+		}
+		s.begin()
+		select {
+		case <-s.ready:
+			return next(ctx, method, req)
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }

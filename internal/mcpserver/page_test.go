@@ -38,8 +38,8 @@ func TestFilesAreReadToTheirEnd(t *testing.T) {
 	s := connect(t, Options{Open: newPlace(t).open}, nil)
 	id := newWorkspace(t, s)
 	files := map[string]string{
-		"empty": "", "lines": strings.Repeat("a line\n", 10_000), "wide": strings.Repeat("漢é🙂", 20_000), "controls": strings.Repeat("\x1b", 5000),
-		"one line": strings.Repeat("x", 30_000), "nasty": strings.Repeat(nasty, 500),
+		"empty": "", "lines": strings.Repeat("a line\n", 4_000), "wide": strings.Repeat("漢é🙂", 7_000), "controls": strings.Repeat("\x1b", 5000),
+		"one line": strings.Repeat("x", 15_000), "nasty": strings.Repeat(nasty, 200),
 	}
 	for name, text := range files {
 		must[api.FileWrite](t, s, "workspace_file_write", map[string]any{"workspace_id": id, "path": name, "text": text})
@@ -67,7 +67,7 @@ func TestFilesThatAreNoTextAreReadToTheirEnd(t *testing.T) {
 	t.Parallel()
 	s := connect(t, Options{Open: newPlace(t).open}, nil)
 	id := newWorkspace(t, s)
-	execIn(t, s, id, "head -c 50000 /dev/urandom >random")
+	execIn(t, s, id, "head -c 30000 /dev/urandom >random")
 	end := int64(0)
 	follow(t, s, "workspace_file_read", map[string]any{"workspace_id": id, "path": "random"}, func(f fileReadAnswer) *string {
 		if f.Offset != end || f.BytesRead == 0 {
@@ -76,7 +76,7 @@ func TestFilesThatAreNoTextAreReadToTheirEnd(t *testing.T) {
 		end = f.Offset + int64(f.BytesRead)
 		return f.Next
 	})
-	if end != 50_000 {
+	if end != 30_000 {
 		t.Errorf("ended at %d", end)
 	}
 }
@@ -105,7 +105,7 @@ func TestListsOfFilesGoOn(t *testing.T) {
 	t.Parallel()
 	s := connect(t, Options{Open: newPlace(t).open}, nil)
 	id := newWorkspace(t, s)
-	execIn(t, s, id, "mkdir -p a/b c; for i in $(seq 200); do touch a/b/$i \"c/<$i>\"; done; ln -s x link")
+	execIn(t, s, id, "mkdir -p a/b c; for i in $(seq 80); do touch a/b/$i \"c/<$i>\"; done; ln -s x link")
 	want := strings.Fields(execIn(t, s, id, "find . -mindepth 1 | wc -l").Stdout)[0]
 	seen := make(map[string]bool)
 	follow(t, s, "workspace_file_list", map[string]any{"workspace_id": id, "recursive": true}, func(l fileListAnswer) *string {
@@ -120,7 +120,7 @@ func TestListsOfFilesGoOn(t *testing.T) {
 		}
 		return l.Next
 	})
-	if diff := cmp.Diff("404", want); diff != "" || len(seen) != 404 {
+	if diff := cmp.Diff("164", want); diff != "" || len(seen) != 164 {
 		t.Errorf("%d entries, there are %s", len(seen), want)
 	}
 }
@@ -154,7 +154,7 @@ func TestLogsAreReadToTheirEnd(t *testing.T) {
 	s := connect(t, Options{Open: newPlace(t).open}, nil)
 	id := newWorkspace(t, s)
 	execIn(t, s, id, "echo first")
-	long := execIn(t, s, id, "seq 10000; seq 100 | tr '\\n' '\\033' >&2")
+	long := execIn(t, s, id, "seq 4000; seq 100 | tr '\\n' '\\033' >&2")
 	execIn(t, s, id, "echo third")
 	if long.Next == nil {
 		t.Fatal("no way to the rest")
@@ -172,7 +172,7 @@ func TestLogsAreReadToTheirEnd(t *testing.T) {
 		got.WriteString(l.Entries[0].Stdout)
 		return l.Next
 	})
-	if lines := strings.Count(got.String(), "\n"); lines != 10_000 || !strings.HasSuffix(got.String(), "\n10000\n") {
+	if lines := strings.Count(got.String(), "\n"); lines != 4_000 || !strings.HasSuffix(got.String(), "\n4000\n") {
 		t.Errorf("%d lines", lines)
 	}
 }
@@ -209,7 +209,7 @@ func TestShellsAreReadOn(t *testing.T) {
 	s := connect(t, Options{Open: newPlace(t).open, Profile: ProfileFull}, nil)
 	id := newWorkspace(t, s)
 	shell := must[api.Shell](t, s, "shell_open", map[string]any{"workspace_id": id}).ShellID
-	must[api.ShellWrite](t, s, "shell_write", map[string]any{"workspace_id": id, "shell_id": shell, "input": "seq 10000; seq 3000 | tr '\\n' '\\033'; printf 'th''e end'"})
+	must[api.ShellWrite](t, s, "shell_write", map[string]any{"workspace_id": id, "shell_id": shell, "input": "seq 4000; seq 1500 | tr '\\n' '\\033'; printf 'th''e end'"})
 	var got strings.Builder
 	cursor := int64(0)
 	for !strings.Contains(got.String(), "the end") {
@@ -226,7 +226,7 @@ func TestShellsAreReadOn(t *testing.T) {
 		got.WriteString(read.Output)
 		cursor = read.NextCursor
 	}
-	if !strings.Contains(got.String(), "\r\n9999\r\n10000\r\n") || !strings.Contains(got.String(), "\x1b2999\x1b3000\x1b") {
+	if !strings.Contains(got.String(), "\r\n3999\r\n4000\r\n") || !strings.Contains(got.String(), "\x1b1499\x1b1500\x1b") {
 		t.Errorf("got %d characters that are not all", got.Len())
 	}
 }

@@ -43,6 +43,9 @@ type Server struct {
 	desk *desk
 	log  *slog.Logger
 	over sync.Once // of stop
+
+	begin func()        // begins to make what is offered, once
+	ready chan struct{} // closed when that is there
 }
 
 // desk is what the tools work with.
@@ -79,13 +82,18 @@ func New(o Options) (*Server, error) {
 		client: sync.OnceValues(o.Open), project: o.Project, running: newExecutions(), budget: o.Budget,
 		offers: make(map[string]*jsonschema.Schema),
 	}
-	s := &Server{mcp: newProtocol(o, chosen.declared(o.Project)), desk: d, log: o.Log}
-	s.mcp.AddReceivingMiddleware(endWith(d.running.over))
-	if chosen.fixtures {
-		conformance.Add(s.mcp)
-		return s, nil
-	}
-	s.offer(chosen)
+	declared := chosen.declared(o.Project)
+	s := &Server{mcp: newProtocol(o, declared), desk: d, log: o.Log, ready: make(chan struct{})}
+	s.begin = sync.OnceFunc(func() {
+		go func() { // ends by itself
+			defer close(s.ready)
+			s.offer(chosen)
+		}()
+	})
+	s.mcp.AddReceivingMiddleware(
+		recoverPanics(o.Log), onlyDeclared(declared.Capabilities), s.whenReady,
+		endWith(d.running.over), limitCalls(maxCalls), d.tidyArguments,
+	)
 	return s, nil
 }
 
@@ -95,9 +103,7 @@ func newProtocol(o Options, more mcp.ServerOptions) *mcp.Server {
 	more.SetCacheable = func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 		c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
 	}
-	protocol := mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &more)
-	protocol.AddReceivingMiddleware(recoverPanics(o.Log), onlyDeclared(more.Capabilities), limitCalls(maxCalls))
-	return protocol
+	return mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &more)
 }
 
 // declared is what clients are told of a selection before they ask.
@@ -114,15 +120,18 @@ func (chosen selection) declared(p Project) mcp.ServerOptions {
 
 // offer adds what was chosen.
 func (s *Server) offer(chosen selection) {
+	if chosen.fixtures {
+		conformance.Add(s.mcp)
+		return
+	}
 	for _, t := range chosen.tools {
-		s.desk.offers[t.name] = t.input
+		s.desk.offers[t.name] = t.input()
 		t.add(s.mcp, s.desk, chosen)
 	}
 	if chosen.keeps() {
 		s.offerResources()
 		s.offerPrompts()
 	}
-	s.mcp.AddReceivingMiddleware(s.desk.tidyArguments)
 }
 
 // workspace returns a workspace that a call names.

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -14,7 +15,7 @@ type effects struct {
 	reads       bool // it changes nothing
 	destroys    bool // it may end, overwrite or delete something
 	idempotent  bool // a second call with the same arguments changes nothing more
-	runsOutside bool // it touches more than the workspace: files of the host, or a network
+	runsOutside bool // it touches more than the sandbox, which has no network: files or ports of the host
 }
 
 func (e effects) hints() *mcp.ToolAnnotations {
@@ -30,8 +31,9 @@ type tool struct {
 	effects     effects
 	first       bool // every task starts with it: hosts show it without being asked
 
-	// Both are set by define: what arguments it takes, and how it gets on a server.
-	input *jsonschema.Schema
+	// Both are set by define: what arguments it takes, and how it gets on a server. A
+	// schema is made when it is first asked for.
+	input func() *jsonschema.Schema
 	add   func(*mcp.Server, *desk, selection)
 }
 
@@ -71,13 +73,12 @@ func (q *question) Error() string { return q.message }
 // define makes a tool of a function. What it returns is the structured content of the
 // answer, and its error the text of one, with the next step.
 func define[In, Out any](t tool, do func(context.Context, *call, In) (*Out, error)) tool {
-	output := results[Out]()
-	t.input = parameters[In]()
+	t.input = sync.OnceValue(parameters[In])
 	t.add = func(s *mcp.Server, d *desk, chosen selection) {
 		name := t.name
 		declared := &mcp.Tool{
 			Name: name, Title: t.title, Description: chosen.says(t, d.project), Annotations: t.effects.hints(),
-			InputSchema: t.input, OutputSchema: output,
+			InputSchema: t.input(), OutputSchema: results[Out](),
 		}
 		if t.first {
 			declared.Meta = mcp.Meta{"anthropic/alwaysLoad": true}

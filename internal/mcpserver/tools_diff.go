@@ -96,8 +96,10 @@ func (c *call) diffNext(in diffArguments, entries []api.DiffEntry, rest string) 
 	if c.most < maxAsked {
 		return more(c.tool, append(arguments, "max_chars", maxAsked)...)
 	}
+	// The call that was just made is no way to get more.
+	again := len(in.Paths) == 1 && in.Paths[0] == file
 	text := "ask the user to run `pyro workspace diff " + in.WorkspaceID + "`, which prints all of it"
-	if file != "" {
+	if file != "" && !again {
 		text = *more(c.tool, append(arguments, "max_chars", maxAsked)...) + "; or " + text
 	}
 	return &text

@@ -42,7 +42,7 @@ var execTool = tool{
 	name: "workspace_exec", title: "Run a command", first: true,
 	says: "Run a shell command and return exit_code, stdout, stderr; a failing command is no error. " +
 		"Example: {\"workspace_id\":\"ab12…\",\"command\":\"pytest -q\"}. After 50 s the answer is running=true with an exec_id for workspace_exec_wait.",
-	effects: effects{destroys: true, runsOutside: true},
+	effects: effects{destroys: true},
 }
 
 func execCore() tool {

@@ -58,7 +58,7 @@ func serviceStart() tool {
 		name: "service_start", title: "Start a service",
 		says: "Start a program that outlives the call and wait until it is ready; at most one ready_ argument. " +
 			"Example: {\"workspace_id\":\"ab12…\",\"service_name\":\"web\",\"command\":\"python3 -m http.server 8000\",\"ready_tcp\":\"127.0.0.1:8000\"}.",
-		effects: effects{destroys: true},
+		effects: effects{destroys: true, runsOutside: true},
 	}, func(ctx context.Context, c *call, in serviceStartArguments) (*serviceAnswer, error) {
 		readiness, err := in.readiness()
 		if err != nil {
