@@ -53,6 +53,8 @@ func rows() []row {
 		{"keystroke", keystroke},
 		{"service-stop", serviceStop},
 		{"port", port},
+		{"mcp-start", mcpStart},
+		{"mcp-exec", mcpExec},
 		{"neighbour", neighbour},
 		{"storm", storm}, // last, for the load that it leaves
 	}

@@ -189,7 +189,7 @@ func TestEffects(t *testing.T) {
 		"workspace_create": "WO", "workspace_update": "W", "workspace_exec": "WD", "workspace_exec_wait": "WD", "workspace_sync_push": "WDO",
 		"workspace_stop": "WD", "workspace_start": "W", "workspace_export": "WDO", "workspace_file_write": "WD", "workspace_patch_apply": "WD",
 		"workspace_disk_export": "WO", "snapshot_create": "W", "snapshot_delete": "WD", "workspace_reset": "WD", "workspace_delete": "WD",
-		"shell_open": "WD", "shell_write": "WDO", "shell_signal": "WD", "shell_close": "WD", "service_start": "WDO", "service_stop": "WD",
+		"shell_open": "WD", "shell_write": "WD", "shell_signal": "WD", "shell_close": "WD", "service_start": "WDO", "service_stop": "WD",
 	}
 	got := make(map[string]string)
 	for _, tool := range slices.Concat(runTools(), fullTools()) {
