@@ -68,12 +68,14 @@ func (s *Server) whenReady(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// limitCalls lets so many calls of tools work at a time.
+// limitCalls lets so many calls of tools work at a time. Who only waits for a command that
+// was begun, or ends it, does not count: such a call must come through.
 func limitCalls(n int) mcp.Middleware {
 	turns := make(chan struct{}, n)
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if method != "tools/call" {
+			params, calls := req.GetParams().(*mcp.CallToolParamsRaw)
+			if !calls || params == nil || params.Name == execWaitName {
 				return next(ctx, method, req)
 			}
 			select {

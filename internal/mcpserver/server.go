@@ -100,8 +100,11 @@ func New(o Options) (*Server, error) {
 // newProtocol makes the library's server, without tools, that more declares.
 func newProtocol(o Options, more mcp.ServerOptions) *mcp.Server {
 	more.Logger = o.Log
-	more.SetCacheable = func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
+	more.SetCacheable = func(_ context.Context, req mcp.Request, c *mcp.Cacheable) {
 		c.TTLMs, c.CacheScope = 60_000, "private" // lists change with the server's options alone
+		if _, reads := req.(*mcp.ReadResourceRequest); reads {
+			c.TTLMs = 0 // what is in a workspace changes at any time
+		}
 	}
 	return mcp.NewServer(&mcp.Implementation{Name: "pyro_mcp", Title: "pyro", Version: o.Version}, &more)
 }

@@ -58,9 +58,11 @@ func execFull() tool {
 	})
 }
 
+const execWaitName = "workspace_exec_wait"
+
 func execWait() tool {
 	return define(tool{
-		name: "workspace_exec_wait", title: "Wait for a command",
+		name: execWaitName, title: "Wait for a command",
 		says:    "Wait for a command that workspace_exec answered with running=true; stop=true ends it.",
 		effects: effects{destroys: true, idempotent: true},
 	}, waitForExec)
