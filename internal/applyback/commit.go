@@ -184,7 +184,8 @@ func (a *Area) missing(p *Plan, parents map[string]bool) ([]step, error) {
 	return steps, nil
 }
 
-// do does one step, and makes sure that it was done to what was looked at.
+// do does one step, and makes sure that it was done to what was looked at. A step that was
+// done to something else is undone: the journal does not know that thing.
 func (a *Area) do(p *Plan, s *step) error {
 	name, staged := string(s.Path), a.in(s.Staged)
 	switch s.Do {
@@ -198,12 +199,18 @@ func (a *Area) do(p *Plan, s *step) error {
 		if err := changedMeanwhile(a.root.RenameNew(name, staged)); err != nil {
 			return err
 		}
-		return a.same(p, name, staged)
+		if err := a.same(p, name, staged); err != nil {
+			return errors.Join(err, a.root.RenameNew(staged, name))
+		}
+		return nil
 	}
 	if err := changedMeanwhile(swap(a.root, staged, name)); err != nil {
 		return err
 	}
-	return a.same(p, name, staged)
+	if err := a.same(p, name, staged); err != nil {
+		return errors.Join(err, swapBack(a.root, staged, name))
+	}
+	return nil
 }
 
 // same makes sure that what was taken away is what was compared.
@@ -215,7 +222,7 @@ func (a *Area) same(p *Plan, name, staged string) error {
 	was := p.todo[i].info
 	for _, at := range []string{staged, staged + asideSuffix} {
 		now, err := a.root.Stat(at)
-		if err == nil && idOf(now) == idOf(was) && now.Size == was.Size && now.ModTimeNS == was.ModTimeNS && now.Bits == was.Bits {
+		if err == nil && idOf(now) == idOf(was) && now.Bits == was.Bits {
 			return nil
 		}
 	}

@@ -56,13 +56,20 @@ const (
 	rmdir   action = "rmdir"
 )
 
-// id tells a thing from all others that exist at the same time.
+// id tells a thing from all others. Device and inode do so among those that exist at the same
+// time; the rest tells it from one that came later, under a number that was free again, or
+// was written to.
 type id struct {
-	Device uint64 `json:"device"`
-	Inode  uint64 `json:"inode"`
+	Device   uint64 `json:"device"`
+	Inode    uint64 `json:"inode"`
+	Size     int64  `json:"size_bytes"`
+	Modified int64  `json:"modified_ns"`
 }
 
-func idOf(info archive.Info) id { return id{info.Device, info.Inode} }
+func idOf(info archive.Info) id { return id{info.Device, info.Inode, info.Size, info.ModTimeNS} }
+
+// is reports whether two are the same thing, written to or not.
+func (a id) is(b id) bool { return a.Device == b.Device && a.Inode == b.Inode }
 
 // openJournal locks the journal of a directory.
 func openJournal(state, dir string) (*journal, error) {
@@ -207,7 +214,7 @@ func (s *step) undo(root *archive.Root, area string, free, dry bool) error {
 	switch {
 	case err != nil:
 		return err
-	case s.Do == create && !thereIs, s.Do == replace && thereIs && there == s.Former:
+	case s.Do == create && !thereIs, s.Do == replace && thereIs && there.is(s.Former):
 		return nil // somebody removed it, or it is still there
 	case s.Do == remove && thereIs && !free, s.Do != remove && thereIs && there != s.Fresh:
 		return changed
@@ -231,12 +238,12 @@ func (s *step) former(root *archive.Root, staged string) (from string, done bool
 	switch {
 	case err != nil:
 		return "", false, err
-	case keptIs && kept == s.Former:
+	case keptIs && kept.is(s.Former):
 		return staged, true, nil
-	case asideIs && aside == s.Former:
+	case asideIs && aside.is(s.Former):
 		// Half done, in a place where two things cannot change places.
 		return staged + asideSuffix, true, nil
-	case s.Do == remove && !keptIs, s.Do == replace && keptIs && kept == s.Fresh:
+	case s.Do == remove && !keptIs, s.Do == replace && keptIs && kept.is(s.Fresh):
 		return "", false, nil
 	}
 	return "", false, fmt.Errorf("%s is not what it was", staged)
@@ -268,4 +275,16 @@ func swap(root *archive.Root, staged, path string) error {
 		}
 	}
 	return root.Rename(staged, path)
+}
+
+// swapBack takes a swap back.
+func swapBack(root *archive.Root, staged, path string) error {
+	aside := staged + asideSuffix
+	if _, isAside, err := look(root, aside); err != nil || !isAside {
+		return errors.Join(err, swap(root, staged, path))
+	}
+	if err := root.RenameNew(path, staged); err != nil {
+		return err
+	}
+	return root.RenameNew(aside, path)
 }
