@@ -257,8 +257,10 @@ func TestServiceStop(t *testing.T) {
 		want    verdict
 		gone    string
 	}{
-		"ignores TERM":     {"trap '' TERM; echo up; while :; do sleep 613030 & wait; done", verdict{State: "stopped", StopReason: "sigkill", Code: -9}, "sleep 613030"},
-		"catches TERM":     {"trap 'exit 7' TERM; echo up; while :; do sleep 613031 & wait; done", verdict{State: "stopped", StopReason: "sigterm", Code: 7}, "sleep 613031"},
+		// What is looked for is in the command line of sleep alone: a signal that comes to a
+		// child of the shell before it is sleep is lost.
+		"ignores TERM":     {"trap '' TERM; n=613030; echo up; while :; do sleep $n & wait; done", verdict{State: "stopped", StopReason: "sigkill", Code: -9}, "sleep 613030"},
+		"catches TERM":     {"trap 'exit 7' TERM; n=613031; echo up; while :; do sleep $n & wait; done", verdict{State: "stopped", StopReason: "sigterm", Code: 7}, "sleep 613031"},
 		"left its session": {"setsid sleep 613032 & echo up; exec sleep 613033", verdict{State: "stopped", StopReason: "sigterm", Code: -15}, "sleep 61303"},
 		"daemon":           {"(setsid sleep 613034 >/dev/null 2>&1 &); echo up", verdict{State: "stopped", StopReason: "sigterm", Code: 0}, "sleep 613034"},
 		"closed its files": {"echo up; exec sleep 613035 >&- 2>&-", verdict{State: "stopped", StopReason: "sigterm", Code: -15}, "sleep 613035"},
