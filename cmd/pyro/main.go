@@ -9,6 +9,7 @@ import (
 	"os/signal"
 
 	"github.com/pyro-sandbox/pyro/internal/cli"
+	_ "github.com/pyro-sandbox/pyro/internal/early" // before the protocol's library
 	"github.com/pyro-sandbox/pyro/internal/licenses"
 	"github.com/pyro-sandbox/pyro/internal/local"
 	"github.com/pyro-sandbox/pyro/internal/mcpserver"

@@ -12,7 +12,7 @@ import (
 // the lines above its own, never its neighbours. Packages below a listed one
 // belong to it. What only tests link may import anything.
 var layers = [][]string{
-	{"api", "internal/version", "internal/houserules", "internal/autorun"},
+	{"api", "internal/version", "internal/houserules", "internal/autorun", "internal/early"},
 	{"internal/sys", "internal/licenses"},
 	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact"},
 	{"internal/archive"},
@@ -30,7 +30,7 @@ var layers = [][]string{
 
 var (
 	engines  = []string{"internal/gvisor", "internal/firecracker", "internal/hostcompat"}
-	isolated = append([]string{"internal/sys", "internal/archive", "internal/agent", "gvisor", "bench/plain", "bench/soak", "e2e/probe"}, engines...)
+	isolated = append([]string{"internal/sys", "internal/early", "internal/archive", "internal/agent", "gvisor", "bench/plain", "bench/soak", "e2e/probe"}, engines...)
 	outside  = []string{"cmd/pyro", "examples", "bench", "e2e"}
 )
 
@@ -59,6 +59,7 @@ var diet = []struct {
 	why      string
 }{
 	{"api", nil, true, "whoever speaks to pyro can use the nouns without its dependencies"},
+	{"internal/early", nil, true, "what it imports comes before it"},
 	{"internal/version", nil, true, "every binary asks it, the small one too"},
 	{"internal/config", []string{"api", "internal/sys"}, false, "what is configured is known before anything is opened"},
 	{"internal/cli", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},

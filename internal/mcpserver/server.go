@@ -2,9 +2,7 @@ package mcpserver
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/pyro-sandbox/pyro"
-	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/mcpserver/conformance"
 )
 
@@ -62,12 +59,6 @@ func New(o Options) (*Server, error) {
 	chosen, err := choose(o.Profile, o.Mode)
 	if err != nil {
 		return nil, err
-	}
-	if os.Getenv("MCPGODEBUG") != "" {
-		return nil, &api.Error{
-			Kind: api.Denied, Op: "serve MCP", Hint: "start it without MCPGODEBUG in its environment",
-			Err: errors.New("MCPGODEBUG is set, which changes the protocol library from outside"),
-		}
 	}
 	if o.Open == nil {
 		o.Open = func() (*pyro.Client, error) { return pyro.Open(nil) }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -481,19 +480,6 @@ func TestNothingButMessagesComesOut(t *testing.T) {
 	k.say(`{"jsonrpc":"2.0","id":2,"method":"ping"}` + "\n")
 	if r := k.hear(); string(r.ID) != "2" {
 		t.Errorf("something came between: %+v", r)
-	}
-}
-
-func TestServingWantsTheLibraryAsItIs(t *testing.T) {
-	t.Setenv("MCPGODEBUG", "x=1")
-	if _, err := New(Options{}); err == nil {
-		t.Error("it serves with MCPGODEBUG set")
-	}
-	if err := os.Unsetenv("MCPGODEBUG"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(Options{}); err != nil {
-		t.Error(err)
 	}
 }
 
