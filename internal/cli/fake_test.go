@@ -262,6 +262,7 @@ func (s *session) run(t *testing.T, args ...string) int {
 		Env: Env{
 			Args: args, Stdin: s.stdin, Stdout: s.stdout, Stderr: &s.err,
 			Environ: s.environ, Signals: s.signals, Version: "1.2.3", Doctor: s.doctor, Config: s.config, Hosts: s.hosts,
+			MCP: MCP{Profiles: []string{"vm-run", "workspace-core", "workspace-full"}, Modes: []string{"inspect", "repro-fix"}},
 		},
 		open:     s.fake.open,
 		terminal: func(io.Writer) bool { return s.terminal },
