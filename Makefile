@@ -71,6 +71,11 @@ test-hosts: build ## pyro in Claude Code, Codex, OpenCode and Gemini CLI (needs 
 	tools/hosts.sh $(HOSTS)
 	PYRO_REQUIRE=hosts PYRO_HOSTS_DIR=$(HOSTS) go test $(TESTFLAGS) -count=1 -run '^Test(HostsAreConnected|AgentFixesABug|ClaudeByHand)$$' ./e2e
 
+# The tools come from PyPI and are kept; see tools/test-python.sh.
+.PHONY: test-python
+test-python: ## the Python package on each Python 3.10 to 3.13 that is here (needs PyPI)
+	tools/test-python.sh
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, house rules, the other platforms
 	@echo gofumpt -l .
