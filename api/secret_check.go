@@ -19,7 +19,7 @@ var secretKinds = []string{SecretLiteral, SecretFromFile, SecretFromEnv, SecretF
 
 // CheckSecretName returns an Invalid error for a name that no secret can have.
 func CheckSecretName(name string) error {
-	if !envName.MatchString(name) {
+	if !envName().MatchString(name) {
 		return invalid("secret name", fmt.Sprintf("%q is not allowed", clip(name)), "use letters, digits and underscore, at most 64, the first no digit")
 	}
 	return nil
@@ -71,7 +71,7 @@ func CheckSecretEnv(names map[string]string) error {
 		if err := CheckSecretName(secret); err != nil {
 			return err
 		}
-		if !envName.MatchString(variable) {
+		if !envName().MatchString(variable) {
 			return invalid("secret_env", fmt.Sprintf("%q is no name of an environment variable", clip(variable)), "use letters, digits and underscore, at most 64, the first no digit")
 		}
 		if other, ok := taken[variable]; ok {

@@ -6,17 +6,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 var (
-	serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
-	restart     = regexp.MustCompile(`^(no|on-failure(:[1-9][0-9]{0,5})?)$`)
+	serviceName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) })
+	envName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`) })
+	restart     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(no|on-failure(:[1-9][0-9]{0,5})?)$`) })
 )
 
 // CheckServiceName returns an Invalid error for a name that no service can have.
 func CheckServiceName(name string) error {
-	if !serviceName.MatchString(name) {
+	if !serviceName().MatchString(name) {
 		return invalid("service_name", fmt.Sprintf("%q is not allowed", name), "use letters, digits, dot, underscore and dash, at most 64, the first a letter or digit")
 	}
 	return nil
@@ -37,7 +38,7 @@ func (r ServiceStartRequest) Check() error {
 		return invalid("ready_timeout_seconds", fmt.Sprintf("is %d, it must be greater than 0", r.ReadyTimeoutSeconds), "")
 	case r.ReadyIntervalMS < 0:
 		return invalid("ready_interval_ms", fmt.Sprintf("is %d, it must be greater than 0", r.ReadyIntervalMS), "")
-	case r.Restart != "" && !restart.MatchString(r.Restart):
+	case r.Restart != "" && !restart().MatchString(r.Restart):
 		return invalid("restart", fmt.Sprintf("%q is not known", r.Restart), "use no, on-failure, or on-failure:N")
 	}
 	if r.Readiness != nil {

@@ -68,7 +68,7 @@ func TestDemoNetwork(t *testing.T) {
 
 // model is a server whose answers are written down. It keeps what it was asked.
 type model struct {
-	answers []string // the messages of the assistant, in JSON
+	answers []string // the messages of the model, in JSON
 	asked   []struct {
 		Model    string
 		Messages []message

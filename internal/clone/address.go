@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/pyro-sandbox/pyro/api"
 )
@@ -31,7 +32,9 @@ const (
 var protocols = map[string]string{"https": "https", "http": "http:https", "ssh": "ssh", "git": "git", "file": "file"}
 
 // scp is the short form of an ssh address: USER@HOST:PATH.
-var scp = regexp.MustCompile(`^(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:-][^:]*)$`)
+var scp = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:-][^:]*)$`)
+})
 
 // Parse checks an address (https, http, ssh, git, or file as file:///PATH; also
 // USER@HOST:PATH) and the name of what is wanted: a branch, a tag, a ref in full
@@ -67,7 +70,7 @@ func (r *Repository) read(address string) error {
 	case strings.Contains(address, "::"):
 		return errors.New("helpers of git (NAME::…) are not used")
 	}
-	if m := scp.FindStringSubmatch(address); m != nil && !strings.Contains(address, "://") && protocols[strings.ToLower(m[2])] == "" {
+	if m := scp().FindStringSubmatch(address); m != nil && !strings.Contains(address, "://") && protocols[strings.ToLower(m[2])] == "" {
 		r.scheme, r.address, r.shown = "ssh", address, m[2]+":"+m[3]
 		return nil
 	}
@@ -115,11 +118,11 @@ func (r *Repository) place(u *url.URL) error {
 }
 
 // object is the name of a commit in full: SHA-1 or SHA-256.
-var object = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+var object = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`) })
 
 // checkRef follows git-check-ref-format(1).
 func checkRef(ref string) error {
-	if ref == "" || object.MatchString(ref) {
+	if ref == "" || object().MatchString(ref) {
 		return nil
 	}
 	if len(ref) > maxRef {

@@ -61,7 +61,7 @@ type Archive struct {
 // as it is. Errors are those of Resolve, and api.Invalid for a repository beyond the limits.
 // When it fails, or ctx ends, nothing is left.
 func (r *Repository) Fetch(ctx context.Context, o Options, commit string) (*Archive, error) {
-	if object.MatchString(r.ref) {
+	if object().MatchString(r.ref) {
 		commit = r.ref
 	}
 	o.Limits = o.Limits.withDefaults()

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/internal/sys"
@@ -118,7 +119,9 @@ func (p *packer) header(h *tar.Header) error {
 
 // kept are the files of our repository's objects: packs, and single ones, which come
 // from servers that only serve files.
-var kept = regexp.MustCompile(`^(?:pack/pack-[0-9a-f]+\.(?:pack|idx|rev)|[0-9a-f]{2}/[0-9a-f]{38,62})$`)
+var kept = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:pack/pack-[0-9a-f]+\.(?:pack|idx|rev)|[0-9a-f]{2}/[0-9a-f]{38,62})$`)
+})
 
 // repository writes .git: what it consists of is written here, and only objects and
 // index are git's. Nothing in it runs by itself.
@@ -142,7 +145,7 @@ func (p *packer) repository(repo, index string, files []gitFile) error {
 			return err
 		}
 		name, err := filepath.Rel(objects, path)
-		if err != nil || !d.Type().IsRegular() || !kept.MatchString(name) {
+		if err != nil || !d.Type().IsRegular() || !kept().MatchString(name) {
 			return err
 		}
 		return p.copy(path, ".git/objects/"+name, 0o444)

@@ -28,7 +28,7 @@ type target struct {
 // Resolve asks the other side which commit the name stands for now. Errors are
 // api.NotFound, api.Denied, api.Unavailable, api.Timeout and api.Unsupported (no git).
 func (r *Repository) Resolve(ctx context.Context, o Options) (string, error) {
-	if object.MatchString(r.ref) {
+	if object().MatchString(r.ref) {
 		return r.ref, nil
 	}
 	s, err := newStage(o)
@@ -41,7 +41,7 @@ func (r *Repository) Resolve(ctx context.Context, o Options) (string, error) {
 }
 
 func (r *Repository) resolve(ctx context.Context, g *git) (target, error) {
-	if object.MatchString(r.ref) {
+	if object().MatchString(r.ref) {
 		return target{object: r.ref}, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, resolveTime, overTime("asking for "+r.shown))
@@ -80,7 +80,7 @@ func choose(said string, wanted []string, r *Repository) (target, error) {
 		switch {
 		case ok && symbolic && strings.HasPrefix(to, "refs/heads/") && checkRef(to) == nil:
 			leads[name] = to
-		case ok && object.MatchString(what):
+		case ok && object().MatchString(what):
 			objects[name] = what
 		}
 	}
@@ -136,7 +136,7 @@ func (r *Repository) fetch(ctx context.Context, g *git, t target, commit string)
 		name = commit
 	}
 	said, err := g.ask(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
-	if found := strings.TrimSpace(said); err == nil && object.MatchString(found) {
+	if found := strings.TrimSpace(said); err == nil && object().MatchString(found) {
 		return found, nil
 	}
 	if ctx.Err() != nil {

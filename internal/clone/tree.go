@@ -62,7 +62,7 @@ func (g *git) list(ctx context.Context, commit string, limit int) ([]entry, erro
 func parseEntry(line string) (entry, error) {
 	head, path, ok := strings.Cut(line, "\t")
 	words := strings.Fields(head)
-	if !ok || len(words) != 3 || !object.MatchString(words[2]) {
+	if !ok || len(words) != 3 || !object().MatchString(words[2]) {
 		return entry{}, errBroken
 	}
 	for part := range strings.SplitSeq(path, "/") {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/pyro-sandbox/pyro/api"
 	"github.com/pyro-sandbox/pyro/internal/sys"
@@ -83,7 +84,7 @@ func looks(paths []string) string {
 }
 
 // plain are the names of environments that can be names of files.
-var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+var plain = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`) })
 
 // maxRecord bounds a record, in bytes.
 const maxRecord = 64 << 10
@@ -122,7 +123,7 @@ func (then Identity) differs(now Identity) string {
 }
 
 func read(cache, environment string) (*Record, error) {
-	if !plain.MatchString(environment) {
+	if !plain().MatchString(environment) {
 		return nil, fs.ErrNotExist
 	}
 	path := filepath.Join(cache, Dir, environment+".json")
@@ -146,7 +147,7 @@ func read(cache, environment string) (*Record, error) {
 
 // Note remembers. The directory Dir of the cache is there.
 func Note(cache string, r Record) error {
-	if !plain.MatchString(r.Prepared.Environment) {
+	if !plain().MatchString(r.Prepared.Environment) {
 		return &api.Error{Kind: api.Invalid, Err: fmt.Errorf("environment %.80q has no name for a file", r.Prepared.Environment)}
 	}
 	data, err := json.Marshal(r)
