@@ -52,8 +52,12 @@ func (w *Workspace) Apply(ctx context.Context, dir string, opts *ApplyOptions) (
 	if err != nil {
 		return nil, err
 	}
+	state, err := w.client.stateDir()
+	if err != nil {
+		return nil, err
+	}
 	area, err := applyback.Open(ctx, applyback.Config{
-		Dir: dir, StateDir: w.client.store.Dirs().State, Untouched: opts.DryRun || opts.Branch != "", Env: w.client.env,
+		Dir: dir, StateDir: state, Untouched: opts.DryRun || opts.Branch != "", Env: w.client.env,
 	})
 	if err != nil {
 		return nil, sys.Explain(opApply+" "+w.id, err)
@@ -85,6 +89,12 @@ func (w *Workspace) applyFailed(err error) error {
 // projectOf is the directory that changes go to.
 func (w *Workspace) projectOf(ctx context.Context, dir string) (string, error) {
 	if dir == "" {
+		if w.client.remote.isElsewhere() {
+			return "", &api.Error{
+				Kind: api.Invalid, Op: opApply, ID: w.id, Hint: "name the directory that the changes are for",
+				Err: errors.New("another machine knows which directory it was seeded from"),
+			}
+		}
 		now, err := w.Status(ctx)
 		if err != nil {
 			return "", err

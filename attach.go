@@ -76,6 +76,7 @@ type connection struct {
 	ctx  context.Context // its end closes the connection
 	op   string
 	id   string
+	to   *control
 	conn net.Conn
 	in   *bufio.Reader
 	stop func() bool // does not close it any more
@@ -101,7 +102,7 @@ func (w *Workspace) connect(ctx context.Context, q question) (*connection, error
 		_ = conn.Close()
 		return nil, err
 	}
-	return &connection{ctx: ctx, op: q.op, id: w.id, conn: conn, in: in, stop: stop}, nil
+	return &connection{ctx: ctx, op: q.op, id: w.id, to: w.control, conn: conn, in: in, stop: stop}, nil
 }
 
 // feed passes on what is typed.
@@ -162,9 +163,9 @@ func (c *connection) broken(err error) error {
 	case c.ctx.Err() != nil:
 		return ended(c.ctx, c.op, c.id)
 	case errors.Is(err, io.EOF):
-		return lost(c.op, c.id, io.ErrUnexpectedEOF)
+		return c.to.lost(c.op, io.ErrUnexpectedEOF)
 	case errors.Is(err, io.ErrUnexpectedEOF), sys.IsHangup(err):
-		return lost(c.op, c.id, err)
+		return c.to.lost(c.op, err)
 	default:
 		return api.About(c.op, c.id, err)
 	}

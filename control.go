@@ -42,24 +42,30 @@ var errAbsent = errors.New("no supervisor answers")
 // errCut is in the chain where the supervisor went away before it had answered.
 var errCut = errors.New("the supervisor is gone")
 
-// control speaks HTTP with the supervisor of one workspace. Every request has a
-// connection of its own, so that nothing is left behind.
+// control speaks HTTP with the supervisor of one workspace, or with a server that stands
+// for it. Every request to a supervisor has a connection of its own, so that nothing is left
+// behind.
 type control struct {
 	id      string
 	socket  string
+	remote  *remote // nil: the supervisor itself
 	http    *http.Client
-	greeted atomic.Bool // it has said which version it speaks
+	greeted *atomic.Bool // it has said which version it speaks
 }
 
 func newControl(id, socket string) *control {
-	c := &control{id: id, socket: socket}
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+	c := &control{id: id, socket: socket, greeted: new(atomic.Bool)}
+	c.http = &http.Client{Transport: transportOver(c.dial)}
+	return c
+}
+
+func transportOver(dial func(context.Context) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHead,
-	}}
-	return c
+	}
 }
 
 // listens reports whether there is a supervisor.
@@ -73,6 +79,9 @@ func (c *control) listens(ctx context.Context) bool {
 }
 
 func (c *control) dial(ctx context.Context) (net.Conn, error) {
+	if c.remote != nil {
+		return c.remote.dial(ctx)
+	}
 	d := net.Dialer{Timeout: dialTime}
 	conn, err := d.DialContext(ctx, "unix", c.socket)
 	if err != nil {
@@ -88,21 +97,32 @@ type question struct {
 	path   string
 	body   []byte    // JSON; nil: none
 	stream io.Reader // instead of body
+	media  string    // the type of the body; empty: JSON
 	within time.Duration
 	limit  int64 // of the answer, in bytes
 }
 
-func (q question) request(ctx context.Context) (*http.Request, error) {
+func (c *control) request(ctx context.Context, q question) (*http.Request, error) {
 	body := q.stream
 	if body == nil {
 		body = bytes.NewReader(q.body)
 	}
-	r, err := http.NewRequestWithContext(ctx, q.method, "http://pyro"+q.path, body)
+	where := "http://pyro" + q.path
+	if c.remote != nil {
+		where = c.remote.address(c.id, q.path)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, where, body)
 	if err != nil {
 		return nil, err
 	}
-	if q.body != nil {
+	switch {
+	case q.media != "":
+		r.Header.Set("Content-Type", q.media)
+	case q.body != nil:
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.remote != nil {
+		c.remote.introduce(r)
 	}
 	return r, nil
 }
@@ -121,7 +141,7 @@ func ask[T any](ctx context.Context, c *control, q question) (*T, error) {
 func exchange[T any](ctx context.Context, c *control, q question) (*T, error) {
 	bounded, cancel := context.WithTimeout(ctx, q.within)
 	defer cancel()
-	r, err := q.request(bounded)
+	r, err := c.request(bounded, q)
 	if err != nil {
 		return nil, api.About(q.op, c.id, err)
 	}
@@ -191,7 +211,18 @@ func (c *control) failed(ctx context.Context, q question, err error) error {
 			Err: fmt.Errorf("no answer from the supervisor within %v", q.within),
 		}
 	default:
-		return lost(q.op, c.id, err)
+		return c.lost(q.op, err)
+	}
+}
+
+// lost is the error of an operation whose other side went away in the middle of it.
+func (c *control) lost(op string, err error) error {
+	if c.remote != nil {
+		return c.remote.failed(op, c.id, err)
+	}
+	return &api.Error{
+		Kind: api.Unavailable, Op: op, ID: c.id, Hint: statusHint(c.id),
+		Err: fmt.Errorf("%w: %w", errCut, err),
 	}
 }
 

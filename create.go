@@ -86,6 +86,9 @@ func (c *Client) Create(ctx context.Context, environment string, opts *CreateOpt
 	if ctx.Err() != nil {
 		return nil, ended(ctx, opCreate, "")
 	}
+	if c.remote != nil {
+		return c.remote.create(ctx, c, launch, seed)
+	}
 	s, err := c.spawn(newID())
 	if err != nil {
 		return nil, api.About(opCreate, "", err)
@@ -125,8 +128,19 @@ func (c *Client) plan(ctx context.Context, environment string, opts *CreateOptio
 		return launch, nil, err
 	}
 	launch.Request.Seed = origin
-	launch.PackedAt = api.At(time.Now())
+	launch.PackedAt = packedAt(opts.Seed)
 	return launch, seed, nil
+}
+
+// packedAt is when the tree of a seed is looked at first; 0: nobody knows.
+func packedAt(seed *Source) api.Timestamp {
+	switch {
+	case seed.Stream == nil:
+		return api.At(time.Now())
+	case seed.Stream.PackedAt.IsZero():
+		return 0
+	}
+	return api.At(seed.Stream.PackedAt)
 }
 
 // meet returns the workspace that a supervisor has just made or started.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -139,6 +140,12 @@ func (c *counted) Write(p []byte) (int, error) {
 
 // diskImage writes the files of the image.
 func (w *Workspace) diskImage(ctx context.Context, to io.Writer, out *api.DiskExport) error {
+	if w.client.remote != nil {
+		return &api.Error{
+			Kind: api.Unsupported, Op: opExportDisk, ID: w.id, Hint: "export a tar, or run it on the machine that has the workspace",
+			Err: errors.New("an image stays on the machine that made it"),
+		}
+	}
 	waiting, cancel := context.WithTimeout(ctx, w.client.patience)
 	defer cancel()
 	for {
@@ -204,24 +211,37 @@ func askDisk[T any](ctx context.Context, w *Workspace, q question) (answer *T, e
 	return answer, err
 }
 
-// onDisk calls f with something that answers for the disk of the stopped workspace. It
-// waits for somebody else who is at it.
+// onDisk calls f with something that answers for the disk of the stopped workspace.
 func (w *Workspace) onDisk(ctx context.Context, op string, f func(disk *Workspace) error) error {
+	if w.client.remote != nil {
+		return f(w)
+	}
+	disk, release, err := w.openDisk(ctx, op)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return f(disk)
+}
+
+// openDisk starts something that answers for the disk of the stopped workspace, until
+// release. It waits for somebody else who is at it.
+func (w *Workspace) openDisk(ctx context.Context, op string) (disk *Workspace, release func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, w.client.patience)
 	defer cancel()
 	for {
 		if err := w.mustBeStopped(ctx, op); err != nil {
-			return err
+			return nil, nil, err
 		}
-		busy, err := w.tryDisk(ctx, f)
+		disk, release, busy, err := w.tryDisk(ctx)
 		if busy == nil {
-			return err
+			return disk, release, err
 		}
 		if !sys.Sleep(waiting, turnPause) {
 			if ctx.Err() != nil {
-				return ended(ctx, op, w.id)
+				return nil, nil, ended(ctx, op, w.id)
 			}
-			return api.About(op, w.id, busy)
+			return nil, nil, api.About(op, w.id, busy)
 		}
 	}
 }
@@ -251,29 +271,29 @@ func (w *Workspace) mustBeStopped(ctx context.Context, op string) error {
 
 // tryDisk starts a supervisor that only looks. It is busy where somebody else has the
 // workspace.
-func (w *Workspace) tryDisk(ctx context.Context, f func(disk *Workspace) error) (busy, err error) {
+func (w *Workspace) tryDisk(ctx context.Context) (disk *Workspace, release func(), busy, err error) {
 	s, err := w.client.spawn(w.id)
 	if err != nil {
-		return nil, api.About(opLookDisk, w.id, err)
+		return nil, nil, nil, api.About(opLookDisk, w.id, err)
 	}
 	launched, err := s.negotiate(ctx, opLookDisk, workspace.Launch{Kind: workspace.KindWorkspace, Look: true}, nil)
 	if err != nil {
 		_ = s.conn.Close()
 		if launched != nil && launched.Held {
-			return err, nil
+			return nil, nil, err, nil
 		}
-		return nil, err
+		return nil, nil, nil, err
 	}
-	disk := w.client.attach(w.id, launched.Workspace)
+	disk = w.client.attach(w.id, launched.Workspace)
 	disk.control = newControl(w.id, launched.ControlSocket)
 	disk.control.greeted.Store(launched.Hello != nil)
-	err = f(disk)
-	_ = s.conn.Close() // which ends it
-	patience := time.NewTimer(deletePatience)
-	defer patience.Stop()
-	select {
-	case <-s.end: // and with it the lock
-	case <-patience.C:
-	}
-	return nil, err
+	return disk, sync.OnceFunc(func() {
+		_ = s.conn.Close() // which ends it
+		patience := time.NewTimer(deletePatience)
+		defer patience.Stop()
+		select {
+		case <-s.end: // and with it the lock
+		case <-patience.C:
+		}
+	}), nil, nil
 }

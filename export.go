@@ -139,7 +139,7 @@ func (x *export) mayReplace(target string) error {
 	for _, held := range []struct{ what, dir string }{
 		{"the current directory", here},
 		{"the home directory", x.w.client.env.get("HOME")},
-		{"the state of pyro", x.w.client.store.Dirs().State},
+		{"the state of pyro", x.w.client.dirs.State},
 	} {
 		if dir := real(held.dir); dir == target || strings.HasPrefix(dir, strings.TrimSuffix(target, "/")+"/") {
 			return &api.Error{

@@ -142,7 +142,7 @@ func newTestClient(t *testing.T, role string) *Client {
 		t.Fatal(err)
 	}
 	env := environ{"PATH=/usr/bin", "HOME=" + base, "SECRET_TOKEN=x", envRole + "=" + role, envMarks + "=" + base}
-	return &Client{binary: self, env: env, store: st, patience: 50 * time.Millisecond}
+	return &Client{binary: self, env: env, dirs: st.Dirs(), store: st, patience: 50 * time.Millisecond}
 }
 
 // serve answers for the workspace testID by the script until the test ends.

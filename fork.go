@@ -29,6 +29,9 @@ func (w *Workspace) Fork(ctx context.Context, req api.ForkRequest) (*api.Fork, e
 	if err := req.Check(); err != nil {
 		return nil, api.About(opFork, w.id, err)
 	}
+	if w.client.remote != nil {
+		return send[api.Fork](ctx, w, question{op: opFork, method: http.MethodPost, path: "/v1/fork", within: remoteTime, limit: maxList}, req)
+	}
 	from := workspace.ForkFrom{Workspace: w.id, Snapshot: req.From}
 	if req.From == "" {
 		image, release, err := w.forkImage(ctx, req)
@@ -158,7 +161,7 @@ func hold[T any](ctx context.Context, c *control, q question) (answer *T, releas
 			cancel()
 		}
 	}()
-	r, err := q.request(held)
+	r, err := c.request(held, q)
 	if err != nil {
 		return nil, nil, api.About(q.op, c.id, err)
 	}
@@ -181,7 +184,7 @@ func first[T any](c *control, q question, response *http.Response) (*T, error) {
 	if response.StatusCode != http.StatusOK {
 		data, err := io.ReadAll(body)
 		if err != nil {
-			return nil, lost(q.op, c.id, err)
+			return nil, c.lost(q.op, err)
 		}
 		return nil, c.refused(q.op, response.StatusCode, data)
 	}

@@ -43,7 +43,7 @@ func (c *Client) spawn(id string) (*supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	talk, err := unnamedFile(c.store.Dirs().State)
+	talk, err := unnamedFile(c.dirs.State)
 	if err != nil {
 		return nil, sys.Explain("start a supervisor", err)
 	}
@@ -71,7 +71,7 @@ func (c *Client) spawn(id string) (*supervisor, error) {
 // supervisorEnv names the directories in force, so that the supervisor does not
 // have to find the same ones again.
 func (c *Client) supervisorEnv() environ {
-	dirs := c.store.Dirs()
+	dirs := c.dirs
 	return c.env.forSupervisor().
 		with(envStateDir, dirs.State).
 		with(envRunDir, filepath.Dir(dirs.Run)). // below it, one directory per state directory

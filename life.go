@@ -30,6 +30,9 @@ func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*W
 }
 
 func (c *Client) start(ctx context.Context, kind workspace.Kind, id string, req api.StartRequest) (*Workspace, error) {
+	if c.remote != nil {
+		return c.remote.start(ctx, c, id, req)
+	}
 	waiting, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	for {
@@ -89,6 +92,9 @@ func (c *Client) isHeld(id string) bool {
 
 // reach returns when a supervisor listens, or when there is none and none to come.
 func (w *Workspace) reach(ctx context.Context) {
+	if w.client.remote != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.client.patience)
 	defer cancel()
 	for !w.control.listens(ctx) && w.client.isHeld(w.id) && sys.Sleep(ctx, turnPause) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
@@ -32,6 +33,11 @@ func (c *Client) Prepare(ctx context.Context, environment string, opts *PrepareO
 	if opts == nil {
 		opts = &PrepareOptions{}
 	}
+	if c.remote != nil {
+		return askRemote[api.Prepare](ctx, c.remote, question{op: opPrepare, method: http.MethodPost, path: "/v1/prepare"}, api.PrepareRequest{
+			Environment: environment, Force: opts.Force, Network: opts.Network, AllowHostCompat: opts.AllowHostCompat,
+		})
+	}
 	if opts.Network {
 		return nil, &api.Error{
 			Kind: api.Unsupported, Op: opPrepare, Hint: "leave the network off; seeds and pushes bring files in",
@@ -43,7 +49,7 @@ func (c *Client) Prepare(ctx context.Context, environment string, opts *PrepareO
 		return nil, err
 	}
 	now := warm.Find(version.String(), binary, c.env.get("PYRO_LIBDIR"))
-	cache := c.store.Dirs().Cache
+	cache := c.dirs.Cache
 	before, known := warm.Look(cache, environment, now)
 	if before.State == api.Warm && !opts.Force {
 		done := known.Prepared

@@ -20,8 +20,8 @@ import (
 )
 
 // Source is a project that goes into a workspace: a directory, a tar archive, plain or
-// compressed, or a git repository by its address. It is read as a stream and never held
-// in memory.
+// compressed, a git repository by its address, or an archive on its way. It is read as a
+// stream and never held in memory.
 type Source struct {
 	Path        string   // "~" at its beginning is the user's home
 	Exclude     []string // patterns as in .gitignore: what they match is left out
@@ -32,12 +32,31 @@ type Source struct {
 	// Repository takes the place of Path; not for a push.
 	Repository *Repository
 
+	// Stream takes the place of Path, too: an archive that somebody else sends.
+	Stream *Stream
+
 	// Origin is what is recorded of who chose it, one of the api.Origin constants; empty:
 	// the caller did.
 	Origin string
 
 	// Progress is told from time to time how much was sent; nil: nobody asks.
 	Progress func(entries int, bytes int64)
+}
+
+// Stream is a tar archive, plain or compressed, that comes from somewhere and is read once.
+type Stream struct {
+	io.Reader
+
+	// Seed is how the record names it: mode, path and origin. The zero value is an archive
+	// of no name.
+	Seed api.Seed
+
+	// PackedAt is when the tree behind it was looked at first, by the clock of its machine. A
+	// later push sends of it only what changed since; the zero value: all of it.
+	PackedAt time.Time
+
+	// Skipped says, at the end, how many special files were left out of it; nil: none.
+	Skipped func() int
 }
 
 // openSource looks at what is there, and reads nothing.
@@ -48,10 +67,18 @@ func (c *Client) openSource(from *Source) (*source.Source, error) {
 			Err: errors.New("a repository by its address cannot be pushed"),
 		}
 	}
-	return source.Open(from.Path, source.Options{
+	opts := source.Options{
 		Home: c.env.get("HOME"), Exclude: from.Exclude, Gitignore: from.Gitignore,
 		SkipSpecial: from.SkipSpecial, Progress: from.Progress, Limits: sourceLimits,
-	})
+	}
+	if from.Stream == nil {
+		return source.Open(from.Path, opts)
+	}
+	if from.Path != "" {
+		return nil, twoSources("a stream")
+	}
+	opts.Skipped = from.Stream.Skipped
+	return source.OpenStream(from.Stream, opts)
 }
 
 // sourceLimits bound what a user hands in. The disk of the workspace bounds it more

@@ -3,7 +3,7 @@ package pyro
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,6 +21,13 @@ type Options struct {
 	RunDir   string   // sockets, a short path; else PYRO_RUN_DIR or the system's place for them
 	CacheDir string   // else PYRO_CACHE_DIR, XDG_CACHE_HOME/pyro or ~/.cache/pyro
 	Env      []string // "K=V"; nil: os.Environ()
+
+	// URL is that of a `pyro serve` which makes and holds the workspaces in place of this
+	// machine: unix:///PATH, https://HOST:PORT, or http://HOST:PORT on this machine; else
+	// PYRO_URL; empty: this machine does. Token lets in there; else PYRO_TOKEN, else what is
+	// in the file of PYRO_TOKEN_FILE.
+	URL   string
+	Token string
 }
 
 // Client makes, finds and deletes the workspaces of one state directory. It holds
@@ -28,7 +35,9 @@ type Options struct {
 type Client struct {
 	binary string // as in Options; found when it is needed
 	env    environ
-	store  *store.Store
+	dirs   store.Dirs
+	store  *store.Store // nil where another machine has the workspaces
+	remote *remote      // nil: this one has them
 
 	patience time.Duration // with others who are at a workspace, see turnPatience
 }
@@ -57,16 +66,24 @@ func Open(opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := store.Open(dirs)
-	if err != nil {
+	c := &Client{binary: opts.Binary, env: env, dirs: dirs, patience: turnPatience}
+	if c.remote, err = findRemote(opts, env); err != nil {
 		return nil, err
 	}
-	return &Client{binary: opts.Binary, env: env, store: st, patience: turnPatience}, nil
+	if c.remote != nil {
+		c.patience = 0 // whoever has the workspace waits
+		return c, nil
+	}
+	c.store, err = store.Open(dirs)
+	return c, err
 }
 
 // Get returns a workspace that exists, in whatever state it is; api.NotFound where
-// there is none. It reads the record and asks nobody.
+// there is none. It reads the record and asks nobody but a server.
 func (c *Client) Get(ctx context.Context, id string) (*Workspace, error) {
+	if c.remote != nil {
+		return c.remote.get(ctx, c, id)
+	}
 	return c.find(ctx, workspace.KindWorkspace, id)
 }
 
@@ -91,6 +108,9 @@ func (c *Client) find(ctx context.Context, kind workspace.Kind, id string) (*Wor
 // List returns all workspaces, the most recently used first. A broken one is listed
 // as such and stops nothing; one-shot ones are left out.
 func (c *Client) List(ctx context.Context) (*api.WorkspaceList, error) {
+	if c.remote != nil {
+		return askRemote[api.WorkspaceList](ctx, c.remote, question{op: "list workspaces", method: http.MethodGet, path: "/v1/workspaces", limit: maxLogs}, nil)
+	}
 	return workspace.List(ctx, c.store)
 }
 
@@ -99,7 +119,7 @@ func (c *Client) Delete(ctx context.Context, id string) (*api.WorkspaceDelete, e
 	if err := api.CheckID(id); err != nil {
 		return nil, api.About("delete workspace", "", err)
 	}
-	if workspace.IsVM(c.store, id) {
+	if c.remote == nil && workspace.IsVM(c.store, id) {
 		return nil, workspace.NoWorkspace(id)
 	}
 	return c.attach(id, nil).Delete(ctx)
@@ -112,14 +132,6 @@ func ended(ctx context.Context, op, id string) error {
 		kind = api.Timeout
 	}
 	return &api.Error{Kind: kind, Op: op, ID: id, Err: ctx.Err()}
-}
-
-// lost is the error of an operation whose supervisor went away in the middle of it.
-func lost(op, id string, err error) error {
-	return &api.Error{
-		Kind: api.Unavailable, Op: op, ID: id, Hint: statusHint(id),
-		Err: fmt.Errorf("%w: %w", errCut, err),
-	}
 }
 
 func statusHint(id string) string {

@@ -86,7 +86,7 @@ func (c *Client) cacheDir(name string) (string, error) {
 	if os.Geteuid() == 0 {
 		mode = 0o755
 	}
-	cache := c.store.Dirs().Cache
+	cache := c.dirs.Cache
 	if _, err := os.Lstat(cache); errors.Is(err, fs.ErrNotExist) {
 		if err := store.MakeCacheDir(cache, mode); err != nil {
 			return "", err
@@ -105,6 +105,9 @@ func (c *Client) openSeed(ctx context.Context, from *Source) (*source.Source, *a
 	if err != nil {
 		return nil, nil, err
 	}
+	if from.Stream != nil {
+		return seed, from.Stream.origin(), nil
+	}
 	path := seed.Path()
 	kind := cmp.Or(from.Origin, api.OriginManual)
 	return seed, &api.Seed{
@@ -112,11 +115,23 @@ func (c *Client) openSeed(ctx context.Context, from *Source) (*source.Source, *a
 	}, nil
 }
 
+// origin is how a stream is recorded. What it held is counted when it comes.
+func (s *Stream) origin() *api.Seed {
+	seed := s.Seed
+	seed.Mode = cmp.Or(seed.Mode, api.SeedTarArchive)
+	seed.Destination, seed.EntryCount, seed.BytesWritten, seed.SkippedCount = api.WorkspacePath, 0, 0, 0
+	return &seed
+}
+
+func twoSources(other string) error {
+	return &api.Error{Kind: api.Invalid, Hint: "give one of them", Err: errors.New(other + " and something else cannot both be the source")}
+}
+
 // openRepository fetches a repository. It is a directory to whoever gets it; that it is
 // an archive on the way is ours.
 func (c *Client) openRepository(ctx context.Context, from *Source) (*source.Source, *api.Seed, error) {
-	if from.Path != "" {
-		return nil, nil, &api.Error{Kind: api.Invalid, Hint: "give one of them", Err: errors.New("a path and a repository cannot both be the source")}
+	if from.Path != "" || from.Stream != nil {
+		return nil, nil, twoSources("a repository")
 	}
 	repo := *from.Repository
 	parsed, err := clone.Parse(repo.URL, repo.Ref)

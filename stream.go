@@ -23,6 +23,7 @@ import (
 // stream is one running command on a connection of its own.
 type stream struct {
 	id      string
+	control *control
 	request api.ExecRequest
 	conn    net.Conn
 	in      *bufio.Reader
@@ -55,7 +56,7 @@ func (w *Workspace) openStream(ctx context.Context, request api.ExecRequest) (*s
 		return nil, ended(ctx, opExec, w.id)
 	}
 	return &stream{
-		id: w.id, request: request, conn: c.conn, in: c.in,
+		id: w.id, control: w.control, request: request, conn: c.conn, in: c.in,
 		sending: make(chan struct{}, 1), done: make(chan struct{}),
 	}, nil
 }
@@ -63,7 +64,7 @@ func (w *Workspace) openStream(ctx context.Context, request api.ExecRequest) (*s
 // upgrade turns an HTTP connection into one of frames. By hand: the standard client
 // gives no connection back whose reads can be bounded.
 func (c *control) upgrade(ctx context.Context, q question, conn net.Conn) (*bufio.Reader, error) {
-	r, err := q.request(ctx)
+	r, err := c.request(ctx, q)
 	if err != nil {
 		return nil, api.About(q.op, c.id, err)
 	}
@@ -195,9 +196,9 @@ func (s *stream) broken(err error) error {
 			Err: fmt.Errorf("nothing from the supervisor for %v", patience(s.request)),
 		}
 	case errors.Is(err, io.EOF):
-		return lost(opExec, s.id, io.ErrUnexpectedEOF)
+		return s.control.lost(opExec, io.ErrUnexpectedEOF)
 	case errors.Is(err, io.ErrUnexpectedEOF), sys.IsHangup(err):
-		return lost(opExec, s.id, err)
+		return s.control.lost(opExec, err)
 	default:
 		return api.About(opExec, s.id, err)
 	}

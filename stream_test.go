@@ -26,7 +26,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		conn, other := net.Pipe() // for its deadlines only
 		defer func() { _, _ = conn.Close(), other.Close() }()
-		s := &stream{id: testID, conn: conn, in: bufio.NewReader(bytes.NewReader(sent))}
+		s := &stream{id: testID, control: newControl(testID, ""), conn: conn, in: bufio.NewReader(bytes.NewReader(sent))}
 		var out bytes.Buffer
 		result, err := s.receive(&out, &out)
 		if (result == nil) == (err == nil) {

@@ -52,7 +52,7 @@ func afterPath(path string, after int64) string {
 // ends it, and is returned.
 func (w *Workspace) FollowEvents(ctx context.Context, after int64, each func(api.Event) error) error {
 	c, err := w.connect(ctx, question{op: opFollowEvents, method: http.MethodPost, path: afterPath("/v1/events/follow", after), within: answerTime})
-	if errors.Is(err, errAbsent) {
+	if errors.Is(err, errAbsent) || w.client.remote != nil && errors.Is(err, api.Conflict) {
 		return w.pastEvents(ctx, after, each)
 	}
 	if err != nil {
@@ -67,7 +67,7 @@ func (w *Workspace) FollowEvents(ctx context.Context, after int64, each func(api
 
 // pastEvents is FollowEvents for a workspace that does not run.
 func (w *Workspace) pastEvents(ctx context.Context, after int64, each func(api.Event) error) error {
-	list, err := workspace.ReadEvents(ctx, w.client.store, w.id, after)
+	list, err := w.Events(ctx, after)
 	if err != nil {
 		return err
 	}

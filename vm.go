@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -37,6 +38,9 @@ func (c *Client) CreateVM(ctx context.Context, environment string, opts *CreateO
 	if err != nil {
 		return nil, api.About(opCreateVM, "", err)
 	}
+	if c.remote != nil {
+		return askRemote[api.VM](ctx, c.remote, question{op: opCreateVM, method: http.MethodPost, path: "/v1/vms"}, req)
+	}
 	cfg, err := config.Load(c.env.get)
 	if err != nil {
 		return nil, err
@@ -51,6 +55,9 @@ func (c *Client) CreateVM(ctx context.Context, environment string, opts *CreateO
 // StartVM starts a VM that was made or stopped; one that runs is left as it is. Consent to
 // no isolation is that of its creation.
 func (c *Client) StartVM(ctx context.Context, id string) (*api.VM, error) {
+	if c.remote != nil {
+		return askRemote[api.VM](ctx, c.remote, ofVM("start VM", http.MethodPost, id, "/start"), nil)
+	}
 	r, err := workspace.StatusOfVM(ctx, c.store, id)
 	if err != nil {
 		return nil, err
@@ -63,6 +70,9 @@ func (c *Client) StartVM(ctx context.Context, id string) (*api.VM, error) {
 
 // VM returns a VM as it is.
 func (c *Client) VM(ctx context.Context, id string) (*api.VM, error) {
+	if c.remote != nil {
+		return askRemote[api.VM](ctx, c.remote, ofVM("status of VM", http.MethodGet, id, ""), nil)
+	}
 	r, err := workspace.StatusOfVM(ctx, c.store, id)
 	if err != nil {
 		return nil, err
@@ -74,6 +84,11 @@ func (c *Client) VM(ctx context.Context, id string) (*api.VM, error) {
 // [Workspace.Exec] does, and deletes the VM, whatever became of the command. Where only
 // the deletion failed, the result comes together with an error.
 func (c *Client) ExecVM(ctx context.Context, id string, req api.ExecRequest) (*api.VMExec, error) {
+	if c.remote != nil {
+		q := ofVM(opExecVM, http.MethodPost, id, "/exec")
+		q.within, q.limit = patience(req)+cleanupTime, maxCapture
+		return askRemote[api.VMExec](ctx, c.remote, q, req)
+	}
 	vm, err := c.find(ctx, workspace.KindVM, id)
 	if err != nil {
 		return nil, err
@@ -96,6 +111,9 @@ func (c *Client) ExecVM(ctx context.Context, id string, req api.ExecRequest) (*a
 
 // StopVM ends what runs in a VM and keeps its disk.
 func (c *Client) StopVM(ctx context.Context, id string) (*api.VM, error) {
+	if c.remote != nil {
+		return askRemote[api.VM](ctx, c.remote, ofVM("stop VM", http.MethodPost, id, "/stop"), nil)
+	}
 	vm, err := c.find(ctx, workspace.KindVM, id)
 	if err != nil {
 		return nil, err
@@ -110,6 +128,9 @@ func (c *Client) StopVM(ctx context.Context, id string) (*api.VM, error) {
 
 // DeleteVM removes a VM in whatever state it is.
 func (c *Client) DeleteVM(ctx context.Context, id string) (*api.VMDelete, error) {
+	if c.remote != nil {
+		return askRemote[api.VMDelete](ctx, c.remote, ofVM("delete VM", http.MethodDelete, id, ""), nil)
+	}
 	vm, err := c.find(ctx, workspace.KindVM, id)
 	if err != nil {
 		return nil, err
@@ -123,6 +144,9 @@ func (c *Client) DeleteVM(ctx context.Context, id string) (*api.VMDelete, error)
 
 // VMNetwork says what network a VM has: none, there are none yet.
 func (c *Client) VMNetwork(ctx context.Context, id string) (*api.VMNetwork, error) {
+	if c.remote != nil {
+		return askRemote[api.VMNetwork](ctx, c.remote, ofVM("network of VM", http.MethodGet, id, "/network"), nil)
+	}
 	if _, err := c.VM(ctx, id); err != nil {
 		return nil, err
 	}
@@ -132,6 +156,9 @@ func (c *Client) VMNetwork(ctx context.Context, id string) (*api.VMNetwork, erro
 // ReapVMs deletes the VMs whose time is over. Those that run end by themselves, and
 // whoever meets another removes it: there may be none left to name.
 func (c *Client) ReapVMs(ctx context.Context) (*api.VMReap, error) {
+	if c.remote != nil {
+		return askRemote[api.VMReap](ctx, c.remote, question{op: "reap VMs", method: http.MethodPost, path: "/v1/vms/reap"}, nil)
+	}
 	ids, err := workspace.ExpiredVMs(c.store, time.Now())
 	if err != nil {
 		return nil, err
@@ -151,13 +178,20 @@ func (c *Client) ReapVMs(ctx context.Context) (*api.VMReap, error) {
 
 // Environments returns the root file systems that there are: host, the programs of this
 // machine, to be read only.
-func (c *Client) Environments(context.Context) ([]api.Environment, error) {
+func (c *Client) Environments(ctx context.Context) ([]api.Environment, error) {
+	if c.remote != nil {
+		list, err := askRemote[api.EnvironmentList](ctx, c.remote, question{op: "list environments", method: http.MethodGet, path: "/v1/environments"}, nil)
+		if err != nil {
+			return nil, err
+		}
+		return list.Environments, nil
+	}
 	name, number := distribution()
 	return []api.Environment{{
 		Name: "host", Version: number, Description: "this machine's own programs, read-only, over an empty disk",
 		DefaultPackages: []string{}, Distribution: name, DistributionVersion: number, Platform: platform(),
 		Compatibility: "pyro " + version.String(), CatalogVersion: version.String(),
-		Installed: true, CacheDir: filepath.Join(c.store.Dirs().Cache, "environments"), InstallDir: "/",
+		Installed: true, CacheDir: filepath.Join(c.dirs.Cache, "environments"), InstallDir: "/",
 	}}, nil
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/http"
 	"path/filepath"
 	"time"
@@ -22,10 +22,13 @@ type Workspace struct {
 	seen    *api.Workspace
 	client  *Client
 	control *control
-	lease   net.Conn // while it is open, a one-shot workspace lives; nil for others
+	lease   io.Closer // while it is open, a one-shot workspace lives; nil for others
 }
 
 func (c *Client) attach(id string, seen *api.Workspace) *Workspace {
+	if c.remote != nil {
+		return &Workspace{id: id, seen: seen, client: c, control: c.remote.control(id)}
+	}
 	socket := filepath.Join(c.store.RunDir(id), store.ControlSocket)
 	return &Workspace{id: id, seen: seen, client: c, control: newControl(id, socket)}
 }
@@ -43,7 +46,7 @@ func (w *Workspace) Status(ctx context.Context) (*api.Workspace, error) {
 	now, err := ask[api.Workspace](ctx, w.control, question{
 		op: "status of workspace", method: http.MethodGet, path: "/v1/workspace", within: answerTime, limit: maxReply,
 	})
-	if errors.Is(err, api.Unavailable) {
+	if errors.Is(err, api.Unavailable) && w.client.remote == nil {
 		return workspace.Status(ctx, w.client.store, w.id)
 	}
 	return now, err
@@ -107,6 +110,9 @@ const deletePatience = 5 * time.Second
 func (w *Workspace) Delete(ctx context.Context) (*api.WorkspaceDelete, error) {
 	if w.lease != nil {
 		defer func() { _ = w.lease.Close() }()
+	}
+	if w.client.remote != nil {
+		return ask[api.WorkspaceDelete](ctx, w.control, question{op: opDelete, method: http.MethodDelete, path: "/v1/workspace", within: remoteTime, limit: maxReply})
 	}
 	bounded, cancel := context.WithTimeout(ctx, deletePatience)
 	defer cancel()

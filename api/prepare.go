@@ -18,6 +18,15 @@ type EnvironmentState struct {
 	PreparedAt *Timestamp `json:"prepared_at"` // when it was tried last; null: never
 }
 
+// PrepareRequest asks for an environment to be tried. Zero values try it where there is a
+// reason to.
+type PrepareRequest struct {
+	Environment     string `json:"environment"`
+	Force           bool   `json:"force,omitempty"`   // also where nothing has changed since the last time
+	Network         bool   `json:"network,omitempty"` // with a network
+	AllowHostCompat bool   `json:"allow_host_compat,omitempty"`
+}
+
 // Prepare is what came of trying an environment.
 type Prepare struct {
 	Environment string        `json:"environment"`

@@ -26,7 +26,8 @@ var shapes = []struct {
 	{Workspace{}, `workspace_id name labels environment environment_version vcpu_count mem_mib ttl_seconds created_at
 		last_activity_at expires_at state network_policy network_enabled allow_host_compat guest_ip tap_name execution_mode
 		workspace_path workspace_seed secrets command_count last_command reset_count last_reset_at service_count
-		running_service_count metadata`, `disk_mib idle_seconds last_saved_at reason engine isolation limits agent_socket`},
+		running_service_count metadata`, `disk_mib idle_seconds last_saved_at reason engine isolation limits agent_socket
+		control_socket`},
 	{WorkspaceList{}, `count workspaces`, ``},
 	{WorkspaceSummary{}, `workspace_id name labels environment state created_at last_activity_at expires_at command_count
 		service_count running_service_count`, `reason`},
@@ -46,6 +47,9 @@ var shapes = []struct {
 	},
 	{VMNetwork{}, `vm_id network_enabled outbound_connectivity_expected reason`, ``},
 	{VMReap{}, `deleted_vm_ids count`, ``},
+	{RunRequest{}, ``, `workspace exec`},
+	{EnvironmentList{}, `catalog_version environments`, ``},
+	{PrepareRequest{}, ``, `environment force network allow_host_compat`},
 	{Environment{}, `name version description default_packages distribution distribution_version platform oci_registry
 		oci_repository oci_reference source_digest compatibility catalog_version installed cache_dir install_dir`, ``},
 	{WorkspaceDelete{}, `workspace_id deleted reason`, ``},
@@ -88,7 +92,7 @@ var shapes = []struct {
 		last_activity_at expires_at state network_policy network_enabled allow_host_compat guest_ip tap_name execution_mode
 		workspace_path workspace_seed secrets command_count last_command reset_count last_reset_at service_count
 		running_service_count metadata workspace_reset`, `disk_mib idle_seconds last_saved_at reason engine isolation limits
-		agent_socket`,
+		agent_socket control_socket`,
 	},
 	{ResetSource{}, `snapshot_name kind destination entry_count bytes_written`, ``},
 	{ForkRequest{}, ``, `name count from memory allow_host_compat`},

@@ -38,6 +38,19 @@ type VMReap struct {
 	Count        int      `json:"count"`
 }
 
+// RunRequest asks for one command in a workspace of its own, which is deleted when the
+// command has ended.
+type RunRequest struct {
+	Workspace CreateRequest `json:"workspace"`
+	Exec      ExecRequest   `json:"exec"`
+}
+
+// EnvironmentList is the root file systems that a machine has.
+type EnvironmentList struct {
+	CatalogVersion string        `json:"catalog_version"`
+	Environments   []Environment `json:"environments"`
+}
+
 // Environment is a root file system that sandboxes can begin with.
 type Environment struct {
 	Name                string   `json:"name"`

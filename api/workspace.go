@@ -98,7 +98,8 @@ type Workspace struct {
 	Engine              string            `json:"engine"`
 	Isolation           string            `json:"isolation"` // sentry, microvm or none
 	Limits              Limits            `json:"limits"`
-	AgentSocket         *string           `json:"agent_socket"` // while started; answers CONNECT 5005
+	AgentSocket         *string           `json:"agent_socket"`   // while started; answers CONNECT 5005
+	ControlSocket       *string           `json:"control_socket"` // while started; its own HTTP API, for its owner on the same machine
 	WorkspacePath       string            `json:"workspace_path"`
 	WorkspaceSeed       Seed              `json:"workspace_seed"`
 	Secrets             []Secret          `json:"secrets"`

@@ -81,20 +81,28 @@ func (s *Source) packDirectory(ctx context.Context, m *meter, needed func(string
 }
 
 func (s *Source) repack(ctx context.Context, m *meter) (archive.Counts, error) {
-	dir, err := archive.OpenRoot(filepath.Dir(s.path))
-	if err != nil {
-		return archive.Counts{}, err
+	from := s.stream
+	if from == nil {
+		dir, err := archive.OpenRoot(filepath.Dir(s.path))
+		if err != nil {
+			return archive.Counts{}, err
+		}
+		defer dir.Close()
+		f, err := dir.Open(filepath.Base(s.path), os.O_RDONLY, 0)
+		if err != nil {
+			return archive.Counts{}, err
+		}
+		defer f.Close()
+		from = f
 	}
-	defer dir.Close()
-	f, err := dir.Open(filepath.Base(s.path), os.O_RDONLY, 0)
-	if err != nil {
-		return archive.Counts{}, err
-	}
-	defer f.Close()
-	return archive.Repack(ctx, m, f, archive.RepackOptions{
+	counts, err := archive.Repack(ctx, m, from, archive.RepackOptions{
 		Formats: archive.TarCompressed, Specials: s.specials(), Limits: s.opts.Limits,
 		Skip: s.excluded.excludesBelow, Seen: m.seen,
 	})
+	if err == nil && s.opts.Skipped != nil {
+		counts.Skipped += s.opts.Skipped()
+	}
+	return counts, err
 }
 
 func (s *Source) packOptions(c *choice) archive.PackOptions {

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +21,10 @@ type Options struct {
 	SkipSpecial bool           // leave out FIFOs, sockets and devices, which are errors otherwise
 	Limits      archive.Limits // of what is wanted
 
+	// Skipped says of a stream, when it has ended, how many special files its sender left
+	// out; nil: none.
+	Skipped func() int
+
 	// Progress is told after each piece of the stream how many members have begun and
 	// how many bytes were written, headers and all; nil: nobody asks. It is called from
 	// the goroutine that packs.
@@ -30,7 +35,8 @@ type Options struct {
 // are not for several goroutines at once. What git ignores is asked once and kept, so
 // that what Entries lists is what PackOnly packs.
 type Source struct {
-	path     string // absolute, without symlinks
+	path     string // absolute, without symlinks; empty for a stream
+	stream   io.Reader
 	mode     string
 	opts     Options
 	excluded patterns
@@ -49,7 +55,7 @@ var ends = []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.xz", "
 func Open(path string, o Options) (*Source, error) {
 	excluded, err := parsePatterns(o.Exclude)
 	if err != nil {
-		return nil, invalid("exclude", err, "patterns are those of .gitignore, for example node_modules or /build/")
+		return nil, invalid("exclude", err, patternHint)
 	}
 	resolved, info, err := resolve(path, o.Home)
 	if err != nil {
@@ -72,16 +78,36 @@ func Open(path string, o Options) (*Source, error) {
 		const hint = "unpack it, or put it into a tar archive"
 		return nil, invalid(resolved, errors.New("neither a directory nor a file called *"+strings.Join(ends, ", *")), hint)
 	case o.Gitignore:
-		return nil, invalid(resolved, errors.New("an archive has no git work tree that could be asked"), "name with --exclude what should be left out")
+		return nil, invalid(resolved, errNoWorkTree, excludeHint)
 	}
 	s.mode = api.SeedTarArchive
 	return s, nil
 }
 
+// OpenStream is Open of an archive that comes from somewhere: a tar, plain or compressed. It
+// can be packed once. Closing it, and bounding how long a Read takes, is the caller's.
+func OpenStream(from io.Reader, o Options) (*Source, error) {
+	excluded, err := parsePatterns(o.Exclude)
+	if err != nil {
+		return nil, invalid("exclude", err, patternHint)
+	}
+	if o.Gitignore {
+		return nil, invalid("source", errNoWorkTree, excludeHint)
+	}
+	return &Source{stream: from, mode: api.SeedTarArchive, opts: o, excluded: excluded}, nil
+}
+
+const (
+	patternHint = "patterns are those of .gitignore, for example node_modules or /build/"
+	excludeHint = "name with --exclude what should be left out"
+)
+
+var errNoWorkTree = errors.New("an archive has no git work tree that could be asked")
+
 // Mode is api.SeedDirectory or api.SeedTarArchive.
 func (s *Source) Mode() string { return s.mode }
 
-// Path is absolute and has no symlinks in it.
+// Path is absolute and has no symlinks in it; empty for a stream.
 func (s *Source) Path() string { return s.path }
 
 func resolve(path, home string) (string, fs.FileInfo, error) {

@@ -9,7 +9,7 @@ import (
 func (s *supervisor) view() *api.Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.record.View(s.path(AgentSocket))
+	return s.record.View(s.Store.RunDir(s.ID))
 }
 
 // recorded is the record as it is now. What its pointers lead to is never changed.

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -259,8 +260,9 @@ func (r *Record) Mode() api.ExecutionMode {
 	}
 }
 
-// View is the record as its owner sees it. agentSocket is empty unless it is started.
-func (r *Record) View(agentSocket string) *api.Workspace {
+// View is the record as its owner sees it. runDir, where its sockets are, is empty unless it
+// is started.
+func (r *Record) View(runDir string) *api.Workspace {
 	labels := r.Request.Labels
 	if labels == nil {
 		labels = map[string]string{}
@@ -276,7 +278,8 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		NetworkEnabled:  r.Request.NetworkPolicy == api.NetworkEgress || r.Request.NetworkPolicy == api.NetworkEgressPublishedPorts,
 		AllowHostCompat: r.Request.AllowHostCompat,
 		ExecutionMode:   r.Mode(), Engine: r.Engine.Name, Isolation: r.Engine.Isolation, Limits: r.Limits,
-		AgentSocket:   optional(agentSocket),
+		AgentSocket:   socketIn(runDir, store.AgentSocket),
+		ControlSocket: socketIn(runDir, store.ControlSocket),
 		WorkspacePath: api.WorkspacePath,
 		WorkspaceSeed: r.Seed,
 		LastSavedAt:   r.savedAt(),
@@ -286,6 +289,13 @@ func (r *Record) View(agentSocket string) *api.Workspace {
 		ResetCount: r.ResetCount, LastResetAt: r.LastResetAt,
 		Metadata: r.metadata(),
 	}
+}
+
+func socketIn(runDir, name string) *string {
+	if runDir == "" {
+		return nil
+	}
+	return new(filepath.Join(runDir, name))
 }
 
 // metadata is what is known of a workspace beside its fields.

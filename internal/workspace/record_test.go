@@ -97,12 +97,12 @@ func TestView(t *testing.T) {
 		VCPUCount: 1, MemMiB: 1024, DiskMiB: 10240, TTLSeconds: 600,
 		CreatedAt: 1714996800.25, LastActivityAt: 1714996801.25, ExpiresAt: stamp(1714997400.25),
 		LastSavedAt: stamp(1714996800.25), State: api.StateStarted, NetworkPolicy: "off", ExecutionMode: api.ModeGuestVsock,
-		Engine: "fake", Isolation: "sentry", Limits: api.Limits{Enforced: true}, AgentSocket: text("/run/agent.sock"),
+		Engine: "fake", Isolation: "sentry", Limits: api.Limits{Enforced: true}, AgentSocket: text("/run/agent.sock"), ControlSocket: text("/run/control.sock"),
 		WorkspacePath: "/workspace", WorkspaceSeed: api.Seed{Mode: "empty", Destination: "/workspace"},
 		Secrets: []api.Secret{}, CommandCount: 3,
 		LastCommand: &api.LastCommand{Sequence: 3, Command: "false", ExitCode: 1}, Metadata: map[string]string{},
 	}
-	if diff := cmp.Diff(want, r.View("/run/agent.sock")); diff != "" {
+	if diff := cmp.Diff(want, r.View("/run")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
