@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/pyro-sandbox/pyro"
 	"github.com/pyro-sandbox/pyro/internal/cli"
 	"github.com/pyro-sandbox/pyro/internal/mcpserver"
 	"github.com/pyro-sandbox/pyro/internal/version"
@@ -23,7 +24,8 @@ func serveMCP(ctx context.Context, asked cli.MCPServe) error {
 	}
 	server, err := mcpserver.New(mcpserver.Options{
 		Profile: asked.Profile, Mode: asked.Mode, Project: project, Version: version.String(),
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Open: func() (*pyro.Client, error) { return pyro.Open(&pyro.Options{URL: asked.URL}) },
+		Log:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err

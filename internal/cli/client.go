@@ -17,6 +17,8 @@ type client interface {
 	List(ctx context.Context) (*api.WorkspaceList, error)
 	Delete(ctx context.Context, id string) (*api.WorkspaceDelete, error)
 	Prepare(ctx context.Context, environment string, opts *pyro.PrepareOptions) (*api.Prepare, error)
+	// Doctor is what a server says of its machine.
+	Doctor(ctx context.Context, req api.DoctorRequest) (*api.Doctor, error)
 }
 
 // workspace is one workspace, or the sandbox of one run.

@@ -25,11 +25,8 @@ before something changed (stale); see pyro prepare.
 The exit code is 0 whatever is found; scripts read runtime_ok and checks.`,
 		Example: "  pyro doctor\n  pyro doctor --json\n  pyro doctor --environment host\n  pyro doctor --fix",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.Doctor == nil {
-				return &api.Error{Kind: api.Unsupported, Op: "doctor", Hint: "run it where sandboxes run"}
-			}
 			found, err := await(cmd.Context(), a, "doctor", func(ctx context.Context) (*api.Doctor, error) {
-				return a.Doctor(ctx, req)
+				return a.doctor(ctx, req)
 			})
 			switch {
 			case err != nil:
@@ -46,6 +43,21 @@ The exit code is 0 whatever is found; scripts read runtime_ok and checks.`,
 	cmd.Flags().BoolVar(&req.Fix, "fix", false, "free what killed processes have left")
 	a.jsonFlag(cmd.Flags())
 	return cmd
+}
+
+// doctor looks at the machine that has the workspaces.
+func (a *app) doctor(ctx context.Context, req api.DoctorRequest) (*api.Doctor, error) {
+	if a.server() != "" {
+		c, err := a.open(a.Environ)
+		if err != nil {
+			return nil, err
+		}
+		return c.Doctor(ctx, req)
+	}
+	if a.Doctor == nil {
+		return nil, &api.Error{Kind: api.Unsupported, Op: "doctor", Hint: "run it where sandboxes run"}
+	}
+	return a.Doctor(ctx, req)
 }
 
 // doctorPage is what was found out about a machine. Its first lines are those of the

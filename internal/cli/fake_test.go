@@ -18,6 +18,7 @@ const testID = "0123456789ab"
 
 // fakeClient is an SDK whose sandboxes are functions.
 type fakeClient struct {
+	environ   []string // that it was opened with
 	status    api.Workspace
 	list      api.WorkspaceList
 	guest     func(ctx context.Context, p *fakeProcess) (int, error)
@@ -62,7 +63,10 @@ func newFake() *fakeClient {
 	}
 }
 
-func (c *fakeClient) open([]string) (client, error) { return c, nil }
+func (c *fakeClient) open(environ []string) (client, error) {
+	c.environ = environ
+	return c, nil
+}
 
 func (c *fakeClient) Create(ctx context.Context, r api.CreateRequest, seed *source, life lifetime) (workspace, error) {
 	if seed != nil && seed.Progress != nil {

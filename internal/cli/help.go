@@ -60,7 +60,7 @@ func commandTable(cmd *cobra.Command, group string) string {
 
 func optionTable(cmd *cobra.Command) string {
 	var rows [][2]string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { // what the program itself takes is explained there
 		name, usage := "--"+f.Name, f.Usage
 		if f.Shorthand != "" {
 			name = "-" + f.Shorthand + ", " + name

@@ -23,7 +23,8 @@ type MCPServe struct {
 	Profile, Mode    string
 	ProjectPath      string
 	RepoURL, RepoRef string
-	NoProject        bool // do not look for a project either
+	NoProject        bool   // do not look for a project either
+	URL              string // of the server that has the workspaces; empty: this machine has them
 
 	HTTP      bool // else stdio
 	Listen    string
@@ -138,6 +139,7 @@ func (a *app) serveMCP(cmd *cobra.Command, s MCPServe) error {
 	if a.MCP.Serve == nil {
 		return &api.Error{Kind: api.Unsupported, Op: "serve MCP", Hint: "run it where sandboxes run"}
 	}
+	s.URL = a.server()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	go func() { // ends with the command

@@ -30,10 +30,12 @@ deleted or its time is over (workspace).`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE:              func(*cobra.Command, []string) error { return a.printVersion() },
+		PersistentPreRunE: checkHere,
 	}
 	root.Flags().SortFlags = false
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.mcpCommand(), a.hostCommand(), a.prepareCommand(), a.demoCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.completionCommand())
+	root.PersistentFlags().Var(serverValue{a}, "url", "use the pyro serve at unix:///PATH or https://HOST:PORT, also PYRO_URL; with any command")
+	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.mcpCommand(), here(a.hostCommand()), a.prepareCommand(), a.demoCommand(), a.doctorCommand(), here(a.configCommand()), here(a.versionCommand()), here(a.completionCommand()))
 	noFilesForValues(root)
 	root.SetHelpCommand(a.helpCommand(root))
 	root.InitDefaultHelpCmd()
@@ -63,13 +65,17 @@ func arrange(root *cobra.Command, words []string) ([]string, error) {
 func grammarOf(cmd *cobra.Command) *grammar {
 	cmd.InitDefaultHelpFlag()
 	g := &grammar{path: strings.Fields(cmd.CommandPath()), usage: usageLine(cmd), alone: cmd.HasParent() && cmd.Runnable()}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		_, yields := f.Annotations[yieldKey]
+	add := func(f *pflag.Flag, yields bool) {
 		g.options = append(g.options, option{
 			name: f.Name, short: f.Shorthand, value: f.NoOptDefVal == "", yields: yields,
 			decides: f.Name == "help" || f.Name == "version",
 		})
+	}
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		_, yields := f.Annotations[yieldKey]
+		add(f, yields)
 	})
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { add(f, true) })
 	for _, sub := range cmd.Commands() {
 		g.commands = append(g.commands, grammarOf(sub))
 	}
