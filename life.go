@@ -26,6 +26,9 @@ const (
 // is left as it is. Processes do not come back. It waits for somebody else who is just
 // starting or stopping it.
 func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*Workspace, error) {
+	if err := req.Check(); err != nil {
+		return nil, api.About(opStart, id, err)
+	}
 	return c.start(ctx, workspace.KindWorkspace, id, req)
 }
 

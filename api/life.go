@@ -67,6 +67,14 @@ type StartRequest struct {
 	Reset string `json:"reset,omitempty"`
 }
 
+// Check refuses the name of a snapshot that none has.
+func (r StartRequest) Check() error {
+	if r.Reset == "" {
+		return nil
+	}
+	return CheckSnapshotName(r.Reset)
+}
+
 // LogEntry is one command of a workspace's history.
 type LogEntry struct {
 	LastCommand

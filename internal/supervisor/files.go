@@ -237,7 +237,8 @@ func (s *supervisor) serveFileContent(w http.ResponseWriter, r *http.Request) {
 
 // serveWriteFile puts the request's body into a file.
 func (s *supervisor) serveWriteFile(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	q, body := r.URL.Query(), newSending(w, r)
+	defer body.spend()
 	req := api.FileWriteRequest{Path: q.Get("path"), Exclusive: q.Get("exclusive") == "true"}
 	var bad error
 	if text := q.Get("mode"); text != "" {
@@ -252,7 +253,7 @@ func (s *supervisor) serveWriteFile(w http.ResponseWriter, r *http.Request) {
 		err = bad
 	}
 	s.onFilesChanged(w, opWriteFile, err, func() (any, api.Event, error) {
-		done, err := s.agent().Put(r.Context(), wire.PutRequest{Path: req.Path, Mode: req.Mode, Exclusive: req.Exclusive, Parents: true}, newSending(w, r))
+		done, err := s.agent().Put(r.Context(), wire.PutRequest{Path: req.Path, Mode: req.Mode, Exclusive: req.Exclusive, Parents: true}, body)
 		if err != nil {
 			return nil, api.Event{}, err
 		}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -31,7 +32,8 @@ func (s *supervisor) serveFork(w http.ResponseWriter, r *http.Request) {
 	}
 	defer free()
 	s.event(api.EventForked, api.Event{Entries: new(int64(req.Count))})
-	reply(w, image)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(image) // without a length: a client that has all of an answer hangs up
 	_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is seen
 	if http.NewResponseController(w).Flush() != nil {
 		return

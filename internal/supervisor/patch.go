@@ -23,7 +23,9 @@ func (s *supervisor) servePatch(w http.ResponseWriter, r *http.Request) {
 	n := &numbers{query: r.URL.Query()}
 	req, err := api.PatchRequest{MaxBytes: int(n.get("max_bytes")), DryRun: n.query.Get("dry_run") == "true"}.Check()
 	err = cmp.Or(n.err, err)
-	body := &patchBody{from: newSending(w, r), left: req.MaxBytes, most: req.MaxBytes}
+	from := newSending(w, r)
+	defer from.spend()
+	body := &patchBody{from: from, left: req.MaxBytes, most: req.MaxBytes}
 	if req.DryRun {
 		s.onFiles(w, opPatch, err, func() (any, error) { return s.applyPatch(r.Context(), body, true) })
 		return

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func (s *supervisor) listen() (*server, error) {
 		control: atMost(control, maxControl),
 		bridge:  newBridge(agent, s.dialBusy),
 		http: &http.Server{
-			Handler:           s.routes(),
+			Handler:           s.untilGone(s.routes()),
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       time.Minute,
 			MaxHeaderBytes:    1 << 16,
@@ -149,6 +150,19 @@ func (v *server) close() {
 	}
 }
 
+// untilGone hangs up on whoever asks on a connection that was kept when nothing is left of
+// the sandbox: the socket takes nobody any more either, and what is to be known is recorded.
+func (s *supervisor) untilGone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.gone:
+			panic(http.ErrAbortHandler)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 func (s *supervisor) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/hello", func(w http.ResponseWriter, _ *http.Request) {
@@ -224,7 +238,11 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	err := dec.Decode(&v)
+	if err == nil && v == nil { // as null makes it
+		err = errors.New("null is nothing to ask")
+	}
+	if err != nil {
 		return &api.Error{Kind: api.Invalid, Err: fmt.Errorf("request: %w", err)}
 	}
 	return nil
@@ -235,9 +253,14 @@ func reply(w http.ResponseWriter, v any) { write(w, http.StatusOK, v) }
 func fail(w http.ResponseWriter, err error) { write(w, status(api.KindOf(err)), api.ReplyTo(err)) }
 
 func write(w http.ResponseWriter, code int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // a value that JSON has no form for
+		code, body = http.StatusInternalServerError, []byte(`{"ok":false,"error":"the answer has no form in JSON","kind":"internal","hint":""}`)
+	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1)) // so that its end is seen before ours
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // a client that went away is no error of ours
+	_, _ = w.Write(append(body, '\n')) // a client that went away is no error of ours
 }
 
 // status is the HTTP form of a kind.

@@ -42,16 +42,31 @@ func (s sending) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// spentTime and maxSpent bound what is read of a body that counts no more.
+const (
+	spentTime = 2 * time.Second
+	maxSpent  = 64 << 20 // bytes
+)
+
+// spend lets a client that has been answered finish what it sends. One that is cut off in
+// the middle of it may never look at the answer.
+func (s sending) spend() {
+	_ = s.control.Flush()
+	_ = s.control.SetReadDeadline(time.Now().Add(spentTime))
+	_, _ = io.CopyN(io.Discard, s.body, maxSpent)
+}
+
 // serveSync puts the tree in the request's body into the workspace. The archive is a
 // clean one: it was made by the SDK, and the agent refuses anything else.
 func (s *supervisor) serveSync(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	q, body := r.URL.Query(), newSending(w, r)
+	defer body.spend()
 	at, err := strconv.ParseFloat(q.Get("packed_at"), 64)
 	if err != nil {
 		fail(w, &api.Error{Kind: api.Invalid, Err: fmt.Errorf("packed_at: %w", err)})
 		return
 	}
-	pushed, err := s.pushTree(r.Context(), q.Get("destination"), newSending(w, r))
+	pushed, err := s.pushTree(r.Context(), q.Get("destination"), body)
 	if err != nil {
 		fail(w, err)
 		return
@@ -100,7 +115,8 @@ func (s *supervisor) pushTree(ctx context.Context, destination string, tree io.R
 
 // serveCompare answers which members of a tree have to be sent.
 func (s *supervisor) serveCompare(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	q, body := r.URL.Query(), newSending(w, r)
+	defer body.spend()
 	done, err := s.enter(opSync)
 	if err != nil {
 		fail(w, err)
@@ -108,7 +124,7 @@ func (s *supervisor) serveCompare(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	var bad error
-	needed, err := s.agent().CompareTree(r.Context(), q.Get("destination"), entries(newSending(w, r), &bad))
+	needed, err := s.agent().CompareTree(r.Context(), q.Get("destination"), entries(body, &bad))
 	if err = errors.Join(bad, err); err != nil {
 		fail(w, s.treeError(err))
 		return
