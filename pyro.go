@@ -25,7 +25,8 @@ type Options struct {
 	// URL is that of a `pyro serve` which makes and holds the workspaces in place of this
 	// machine: unix:///PATH, https://HOST:PORT, or http://HOST:PORT on this machine; else
 	// PYRO_URL; empty: this machine does. Token lets in there; else PYRO_TOKEN, else what is
-	// in the file of PYRO_TOKEN_FILE.
+	// in the file of PYRO_TOKEN_FILE. PYRO_CA_FILE names certificates to trust beside the
+	// system's.
 	URL   string
 	Token string
 }

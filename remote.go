@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ const (
 	envURL       = "PYRO_URL"
 	envToken     = "PYRO_TOKEN"
 	envTokenFile = "PYRO_TOKEN_FILE"
+	envCAFile    = "PYRO_CA_FILE"
 )
 
 const (
@@ -48,6 +50,7 @@ type remote struct {
 	shown   string   // what the user called it
 	socket  string   // of unix://
 	token   string
+	roots   *x509.CertPool // nil: those of the system
 	http    *http.Client
 	greeted atomic.Bool
 }
@@ -65,6 +68,9 @@ func findRemote(opts *Options, env environ) (*remote, error) {
 	}
 	if err := r.parse(); err != nil {
 		return nil, &api.Error{Kind: api.Invalid, Op: "use server " + clipURL(shown), Hint: "use unix:///PATH, https://HOST:PORT, or http://127.0.0.1:PORT", Err: err}
+	}
+	if r.roots, err = findRoots(env.get(envCAFile)); err != nil {
+		return nil, &api.Error{Kind: api.Invalid, Op: "read " + envCAFile, Hint: "name a file with certificates in PEM", Err: err}
 	}
 	transport := transportOver(r.dialPlain)
 	if r.socket == "" {
@@ -106,10 +112,10 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// clipURL shows a URL without whatever logs in there.
+// clipURL shows a URL without whatever may log in there.
 func clipURL(text string) string {
 	if u, err := url.Parse(text); err == nil {
-		return u.Redacted()
+		return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 	}
 	return strconv.QuoteToASCII(text[:min(len(text), 80)])
 }
@@ -131,6 +137,25 @@ func findToken(given string, env environ) (string, error) {
 		return "", &api.Error{Kind: api.Invalid, Op: "read " + envTokenFile, Hint: "name a file with nothing but the token", Err: cmp.Or(err, errors.New("there is no token in it"))}
 	}
 	return token, nil
+}
+
+// findRoots adds the certificates of a file to those that the system trusts.
+func findRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return roots, nil
 }
 
 // isElsewhere reports whether paths of the server are none of this machine. It may be
@@ -192,7 +217,7 @@ func (r *remote) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || r.url.Scheme != "https" {
 		return plain, err
 	}
-	conn := tls.Client(plain, &tls.Config{ServerName: r.url.Hostname(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	conn := tls.Client(plain, &tls.Config{ServerName: r.url.Hostname(), RootCAs: r.roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	bounded, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	if err := conn.HandshakeContext(bounded); err != nil {

@@ -1,15 +1,26 @@
 package pyro
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/sys"
+	"github.com/pyro-sandbox/pyro/internal/workspace"
 )
 
 const opForward = "use workspace"
+
+// idleCarrier is how long a connection that nobody uses is kept by a Transport. Supervisors
+// keep theirs for longer.
+const idleCarrier = 5 * time.Second
 
 // Transport carries requests of the HTTP API to the workspace, for whoever serves it to
 // others. A request's path is that of docs/api.md below /v1/workspaces/ID, with /v1 before it;
@@ -17,35 +28,88 @@ const opForward = "use workspace"
 // stopped workspace, until the answer's body is closed.
 //
 // The error of RoundTrip is an api.Error: Conflict where the workspace does not run, NotFound
-// where it was deleted, Unavailable where it is gone in the middle of the request.
-func (w *Workspace) Transport() http.RoundTripper { return carrier{w} }
+// where it was deleted, Unavailable where it is gone in the middle of the request. Connections
+// that are not used are closed after five seconds.
+func (w *Workspace) Transport() http.RoundTripper {
+	c := &carrier{w: w, http: w.control.http.Transport}
+	if w.client.remote == nil {
+		kept := transportOver(w.dialReached)
+		kept.DisableKeepAlives, kept.IdleConnTimeout, kept.MaxIdleConnsPerHost = false, idleCarrier, idleConns
+		c.http = kept
+	}
+	return c
+}
 
-type carrier struct{ w *Workspace }
-
-// RoundTrip implements http.RoundTripper.
-func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) {
-	to, release := c.w, func() {}
-	ctx := r.Context()
-	if strings.HasPrefix(r.URL.Path, "/v1/disk/") && to.client.remote == nil {
-		var err error
-		if to, release, err = c.w.openDisk(ctx, opForward); err != nil {
-			return nil, err
+// dialReached connects with the supervisor, and waits for one that is just starting.
+func (w *Workspace) dialReached(ctx context.Context) (net.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, w.client.patience)
+	defer cancel()
+	for {
+		conn, err := w.control.dial(ctx)
+		if err == nil || !w.client.isHeld(w.id) || !sys.Sleep(waiting, turnPause) {
+			return conn, err
 		}
 	}
-	to.reach(ctx)
-	outgoing, err := to.control.redirect(r)
+}
+
+type carrier struct {
+	w    *Workspace
+	http http.RoundTripper
+}
+
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections].
+func (c *carrier) CloseIdleConnections() {
+	if kept, ok := c.http.(*http.Transport); ok && c.w.client.remote == nil {
+		kept.CloseIdleConnections()
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *carrier) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, "/v1/disk/") && c.w.client.remote == nil {
+		return c.toDisk(r)
+	}
+	return c.w.forward(r, c.w.control, c.http)
+}
+
+// toDisk has a request answered by the disk of a stopped workspace.
+func (c *carrier) toDisk(r *http.Request) (*http.Response, error) {
+	disk, release, err := c.w.openDisk(r.Context(), opForward)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.w.forward(r, disk.control, disk.control.http.Transport)
 	if err != nil {
 		release()
-		return nil, api.About(opForward, to.id, err)
+		return nil, err
 	}
-	response, err := to.control.http.Transport.RoundTrip(outgoing)
-	if err != nil {
-		release()
-		return nil, c.w.explain(ctx, opForward, to.control.failed(ctx, question{op: opForward}, err))
-	}
-	response.Request = r
 	response.Body = releasing(response.Body, release)
 	return response, nil
+}
+
+func (w *Workspace) forward(r *http.Request, to *control, by http.RoundTripper) (*http.Response, error) {
+	outgoing, err := to.redirect(r)
+	if err != nil {
+		return nil, api.About(opForward, w.id, err)
+	}
+	response, err := by.RoundTrip(outgoing)
+	if err != nil {
+		return nil, w.unheard(r.Context(), to.failed(r.Context(), question{op: opForward}, err))
+	}
+	response.Request = r
+	return response, nil
+}
+
+// unheard is explain, also for a connection that was kept and ended just when it was used
+// again: where the supervisor has stopped the workspace, it has answered all that it heard.
+func (w *Workspace) unheard(ctx context.Context, err error) error {
+	if errors.Is(err, errCut) && w.client.remote == nil && !w.control.listens(ctx) {
+		now, statusErr := workspace.Status(ctx, w.client.store, w.id)
+		if statusErr != nil || now.Reason == nil || *now.Reason != workspace.ReasonSupervisorLost {
+			err = fmt.Errorf("%w: %w", errAbsent, err)
+		}
+	}
+	return w.explain(ctx, opForward, err)
 }
 
 // redirect is r for the other side.

@@ -35,7 +35,8 @@ func run() int {
 		MCP: cli.MCP{
 			Profiles: mcpserver.Profiles(), Hidden: []string{mcpserver.ProfileConformance}, Modes: mcpserver.Modes(), Serve: serveMCP,
 		},
-		Hosts: hosts(),
+		ServeAPI: serveAPI,
+		Hosts:    hosts(),
 	})
 }
 

@@ -56,8 +56,9 @@ type Env struct {
 	// Config is the configuration of this machine, handed in like Doctor.
 	Config Configuration
 
-	MCP   MCP
-	Hosts Hosts
+	MCP      MCP
+	ServeAPI Serve
+	Hosts    Hosts
 }
 
 // Run runs one command line and returns its exit code. Everything that it started

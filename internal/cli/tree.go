@@ -35,7 +35,7 @@ deleted or its time is over (workspace).`,
 	root.Flags().SortFlags = false
 	root.Flags().Bool("version", false, "print the version")
 	root.PersistentFlags().Var(serverValue{a}, "url", "use the pyro serve at unix:///PATH or https://HOST:PORT, also PYRO_URL; with any command")
-	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.mcpCommand(), here(a.hostCommand()), a.prepareCommand(), a.demoCommand(), a.doctorCommand(), here(a.configCommand()), here(a.versionCommand()), here(a.completionCommand()))
+	root.AddCommand(a.runCommand(), a.workspaceCommand(), a.mcpCommand(), here(a.serveCommand()), here(a.hostCommand()), a.prepareCommand(), a.demoCommand(), a.doctorCommand(), here(a.configCommand()), here(a.versionCommand()), here(a.completionCommand()))
 	noFilesForValues(root)
 	root.SetHelpCommand(a.helpCommand(root))
 	root.InitDefaultHelpCmd()

@@ -120,10 +120,7 @@ func checkAddress(address string) error {
 func (s *Server) shutDown(ctx context.Context, server *http.Server) {
 	grace, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	s.stop(stopTime / 2)
-	for session := range s.mcp.Sessions() {
-		go func() { _ = session.Close() }() // ends with the session's calls, or the process
-	}
+	s.Close()
 	if server.Shutdown(grace) != nil {
 		_ = server.Close()
 	}

@@ -17,6 +17,15 @@ func (s *Server) stop(patience time.Duration) {
 	}
 }
 
+// Close ends what calls began, and the sessions of the old era, for whoever serves
+// [Server.Handler]. It takes a few seconds at most.
+func (s *Server) Close() {
+	s.stop(stopTime / 2)
+	for session := range s.mcp.Sessions() {
+		go func() { _ = session.Close() }() // ends with the session's calls, or the process
+	}
+}
+
 // unfinished are the commands that still run.
 func (all *executions) unfinished() []*execution {
 	all.mu.Lock()
