@@ -1,0 +1,1 @@
+"""The face that waits; :mod:`pyro_mcp` has its names."""

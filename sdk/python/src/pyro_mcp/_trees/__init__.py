@@ -1,0 +1,1 @@
+"""Trees of files of this machine: into a workspace as an archive, and out of one."""
