@@ -55,6 +55,9 @@ func rows() []row {
 		{"port", port},
 		{"mcp-start", mcpStart},
 		{"mcp-exec", mcpExec},
+		{"serve", serveHop},
+		{"serve-export", serveExport},
+		{"python-exec", pythonExec},
 		{"neighbour", neighbour},
 		{"storm", storm}, // last, for the load that it leaves
 	}
