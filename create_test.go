@@ -228,3 +228,25 @@ func TestSeconds(t *testing.T) {
 		}
 	}
 }
+
+func TestStreamsSayWhatTheyAre(t *testing.T) {
+	long := strings.Repeat("x", 4097)
+	for name, seed := range map[string]api.Seed{
+		"mode":   {Mode: "empty"},
+		"kind":   {OriginKind: new("friend")},
+		"path":   {SeedPath: &long},
+		"ref":    {OriginRef: &long},
+		"commit": {OriginCommit: &long},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := &Source{Stream: &Stream{Reader: strings.NewReader(""), Seed: seed}}
+			if _, err := newTestClient(t, "").Create(t.Context(), "host", &CreateOptions{Seed: from}); !errors.Is(err, api.Invalid) || api.HintOf(err) == "" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	both := &Source{Path: "/", Stream: &Stream{Reader: strings.NewReader("")}}
+	if _, err := newTestClient(t, "").Create(t.Context(), "host", &CreateOptions{Seed: both}); !errors.Is(err, api.Invalid) {
+		t.Errorf("a path and a stream: %v", err)
+	}
+}

@@ -106,7 +106,8 @@ func (c *Client) openSeed(ctx context.Context, from *Source) (*source.Source, *a
 		return nil, nil, err
 	}
 	if from.Stream != nil {
-		return seed, from.Stream.origin(), nil
+		origin, err := from.Stream.origin()
+		return seed, origin, err
 	}
 	path := seed.Path()
 	kind := cmp.Or(from.Origin, api.OriginManual)
@@ -116,11 +117,11 @@ func (c *Client) openSeed(ctx context.Context, from *Source) (*source.Source, *a
 }
 
 // origin is how a stream is recorded. What it held is counted when it comes.
-func (s *Stream) origin() *api.Seed {
+func (s *Stream) origin() (*api.Seed, error) {
 	seed := s.Seed
 	seed.Mode = cmp.Or(seed.Mode, api.SeedTarArchive)
 	seed.Destination, seed.EntryCount, seed.BytesWritten, seed.SkippedCount = api.WorkspacePath, 0, 0, 0
-	return &seed
+	return &seed, seed.Check()
 }
 
 func twoSources(other string) error {

@@ -1,5 +1,10 @@
 package api
 
+import (
+	"fmt"
+	"slices"
+)
+
 // WorkspacePath is where the project lies in every workspace.
 const WorkspacePath = "/workspace"
 
@@ -54,6 +59,26 @@ const (
 	OriginCheckout   = "git_checkout"     // nobody: the server was started in it
 	OriginRepository = "repo_url"         // a repository by its address
 )
+
+// maxOrigin is the longest path or address of a seed, in bytes.
+const maxOrigin = 4096
+
+// Check returns an Invalid error for a seed that cannot be one. What was put in nobody knows
+// before it came.
+func (s Seed) Check() error {
+	if s.Mode != SeedDirectory && s.Mode != SeedTarArchive {
+		return invalid("seed.mode", fmt.Sprintf("is %q, allowed are %s and %s", clip(s.Mode), SeedDirectory, SeedTarArchive), "leave it out for an archive")
+	}
+	if k := s.OriginKind; k != nil && !slices.Contains([]string{OriginManual, OriginProject, OriginCheckout, OriginRepository}, *k) {
+		return invalid("seed.origin_kind", fmt.Sprintf("is %q, which is none", clip(*k)), "leave it out")
+	}
+	for name, text := range map[string]*string{"seed_path": s.SeedPath, "origin_ref": s.OriginRef, "origin_commit": s.OriginCommit} {
+		if text != nil && len(*text) > maxOrigin {
+			return invalid("seed."+name, fmt.Sprintf("has %d bytes, allowed are %d", len(*text), maxOrigin), "name it shorter")
+		}
+	}
+	return nil
+}
 
 // Secret names a secret of a workspace; its value is never part of any answer.
 type Secret struct {
