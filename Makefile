@@ -40,11 +40,12 @@ run: build ## build, then run a first command in a sandbox
 	$(BIN)/pyro run host -- sh -c 'id; uname -a'
 
 .PHONY: test
-test: build ## unit tests, then end to end; as root: end to end also as uid 1500 (TESTFLAGS=-v)
+test: build ## unit tests, end to end, Python; as root: end to end also as uid 1500 (TESTFLAGS=-v)
 	PYRO_LIBDIR=$(BIN) PYRO_BINARY=$(BIN)/pyro go test $(TESTFLAGS) $(UNIT)
 	go test $(TESTFLAGS) -tags faultpoint ./internal/store
 	cd gvisor && go test -trimpath $(TESTFLAGS) ./...
 	tools/test-e2e.sh $(BIN) $(TESTFLAGS)
+	$(MAKE) --no-print-directory test-python
 
 # A test binary with the race detector cannot boot gVisor, so nothing here is
 # told where the helpers are, and what e2e runs is not instrumented anyway.
@@ -73,8 +74,13 @@ test-hosts: build ## pyro in Claude Code, Codex, OpenCode and Gemini CLI (needs 
 
 # The tools come from PyPI and are kept; see tools/test-python.sh.
 .PHONY: test-python
-test-python: ## the Python package on each Python 3.10 to 3.13 that is here (needs PyPI)
-	tools/test-python.sh
+test-python: build ## the Python package on each Python 3.10 to 3.13 that is here (needs PyPI)
+	PYRO_LIBDIR=$(BIN) PYRO_BINARY=$(BIN)/pyro tools/test-python.sh
+
+# schemathesis comes from PyPI and is kept; see tools/test-schemathesis.sh.
+.PHONY: test-api
+test-api: build ## what openapi.json says against `pyro serve`, and what it forbids (needs PyPI)
+	tools/test-schemathesis.sh $(BIN)/pyro
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, house rules, the other platforms
@@ -98,6 +104,11 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 .PHONY: release
 release: ## one file pyro for each architecture, checksums, licenses, parts: into dist/
 	tools/release.sh dist $(CURDIR)/dist
+
+# GOARCH=arm64 makes the other one.
+.PHONY: wheel
+wheel: ## the Python package with the one file pyro in it, for GOARCH: into dist/
+	tools/wheel.sh $(CURDIR)/dist $$(go env GOARCH)
 
 .PHONY: generate
 generate: ## run go generate in both modules

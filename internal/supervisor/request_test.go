@@ -1,52 +1,54 @@
 package supervisor
 
 import (
+	"bufio"
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
 )
 
 // TestRefusalReachesWhoeverIsStillSending: a client that is cut off while it sends may take
-// that for the end of the workspace, and never look at the answer.
+// that for the end of the workspace, and never look at the answer. So what it sends is taken.
 func TestRefusalReachesWhoeverIsStillSending(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := newSending(w, r)
-		defer body.spend()
-		fail(w, &api.Error{Kind: api.Invalid, Err: errors.New("no")})
-	}))
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = server.Listener.Close()
-	server.Listener = private{l} // whose connections are no more than connections
-	server.Start()
-	defer server.Close()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", l.Addr().String()) },
-	}}
-	for range 300 { // which comes first is a matter of luck
-		body := io.LimitReader(strings.NewReader(strings.Repeat("x", 512<<10)), 512<<10)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://pyro/", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusBadRequest {
-			t.Errorf("status %s", response.Status)
-		}
+	s := &supervisor{}
+	for path, handler := range map[string]http.HandlerFunc{
+		"/v1/files/content?path=..": s.serveWriteFile, "/v1/patch?max_bytes=-1": s.servePatch, "/v1/sync": s.serveSync,
+	} {
+		t.Run(path, func(t *testing.T) {
+			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewUnstartedServer(handler)
+			_ = server.Listener.Close()
+			server.Listener = l
+			server.Start()
+			defer server.Close()
+			client, err := net.Dial("unix", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = client.Close() }()
+			_ = client.SetDeadline(time.Now().Add(time.Minute))
+			const size = 4 << 20 // more than a socket holds
+			_, _ = fmt.Fprintf(client, "PUT %s HTTP/1.1\r\nHost: pyro\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", path, size)
+			response, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil || response.StatusCode != http.StatusBadRequest {
+				t.Fatalf("%v: %v", response, err)
+			}
+			_ = response.Body.Close()
+			if n, err := client.Write(make([]byte, size)); err != nil {
+				t.Errorf("after %d bytes: %v", n, err)
+			}
+		})
 	}
 }
 
