@@ -34,7 +34,7 @@ func (s *supervisor) serveFork(w http.ResponseWriter, r *http.Request) {
 	s.event(api.EventForked, api.Event{Entries: new(int64(req.Count))})
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(image) // without a length: a client that has all of an answer hangs up
-	_, _ = io.Copy(io.Discard, r.Body) // so that the end of the connection is seen
+	_, _ = io.Copy(io.Discard, r.Body)   // so that the end of the connection is seen
 	if http.NewResponseController(w).Flush() != nil {
 		return
 	}
