@@ -32,7 +32,7 @@ type Options struct {
 }
 
 // Client makes, finds and deletes the workspaces of one state directory. It holds
-// nothing that needs closing.
+// nothing that needs closing: connections to a server that nobody uses end by themselves.
 type Client struct {
 	binary string // as in Options; found when it is needed
 	env    environ

@@ -73,11 +73,8 @@ func findRemote(opts *Options, env environ) (*remote, error) {
 		return nil, &api.Error{Kind: api.Invalid, Op: "read " + envCAFile, Hint: "name a file with certificates in PEM", Err: err}
 	}
 	transport := transportOver(r.dialPlain)
-	if r.socket == "" {
-		transport.DisableKeepAlives = false
-		transport.MaxIdleConnsPerHost, transport.IdleConnTimeout = idleConns, idleConn
-		transport.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.dial(ctx) }
-	}
+	transport.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.dial(ctx) }
+	transport.DisableKeepAlives, transport.MaxIdleConnsPerHost, transport.IdleConnTimeout = false, idleConns, idleConn
 	r.http = &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
