@@ -9,7 +9,7 @@ from pyro_mcp._api.address import Address
 from pyro_mcp._api.deadline import deadline
 from pyro_mcp._api.errors import PyroError, of_answer
 from pyro_mcp._api.http1 import Body, Head, parse_head, request
-from pyro_mcp._api.question import FAULTS, AbsentError, Question, explain, too_long
+from pyro_mcp._api.question import FAULTS, AbsentError, Question, explain, too_long, unread
 
 _MUCH = 64 << 10  # bytes that may wait to be sent before somebody waits for them
 
@@ -56,11 +56,15 @@ class AsyncLink:
         finally:
             drain.cancel()
 
+    def cut(self) -> None:
+        """End the connection under whoever waits for it."""
+        self._writer.transport.abort()
+
     def close(self) -> None:
         """End the connection, with whatever it was for."""
         if self._reading is not None:
             self._reading.cancel()
-        self._writer.transport.abort()
+        self.cut()
 
     async def head(self) -> tuple[Head, bytes]:
         """Read the head of an answer, and return it with what came behind it."""
@@ -124,6 +128,7 @@ class AsyncStream:
         self._question = question
         self._where = where
         self._feeding: asyncio.Task[None] | None = None
+        self._source_error: Exception | None = None
         self.patience: float | None = None
 
     async def receive(self) -> frames.Frame:
@@ -134,6 +139,8 @@ class AsyncStream:
                     data = await self._link.receive()
                 self._took(data)
         except FAULTS as e:
+            if self._source_error is not None:
+                raise self._source_error from None
             waited = self._question._replace(within=self.patience or 0)
             raise explain(waited, self._where, e) from e
         return frame
@@ -157,6 +164,8 @@ class AsyncStream:
         try:
             async for came in self._link.send_or_receive(data):
                 self._took(came)
+                if self._frames.held > limits.HELD:
+                    raise unread(self._question)
         except ConnectionError:
             return False
         except FAULTS as e:
@@ -169,8 +178,14 @@ class AsyncStream:
 
     async def _feed(self, pieces: Iterator[bytes]) -> None:
         with contextlib.suppress(ConnectionError):  # whoever receives is told
-            for piece in pieces:
-                await self._link.send(piece)
+            try:
+                for piece in pieces:
+                    await self._link.send(piece)
+            except ConnectionError:
+                raise
+            except Exception as e:  # noqa: BLE001 - whoever receives raises it
+                self._source_error = e
+                self._link.cut()
 
     async def close(self) -> None:
         """End the connection, and with it what it was for."""
@@ -178,10 +193,9 @@ class AsyncStream:
         self._link.close()
         if feeding is None:
             return
-        if not feeding.done():
-            feeding.cancel()
+        feeding.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await feeding  # its error is the caller's source's
+            await feeding
 
 
 class AsyncEndpoint:

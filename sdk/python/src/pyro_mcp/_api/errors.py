@@ -7,7 +7,16 @@ other there is both.
 """
 
 import json
+import re
 from typing import Any
+
+
+_ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return a text in which a guest may have had a hand without what terminals act upon."""
+    return _ACTIVE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class PyroError(Exception):
@@ -25,11 +34,11 @@ class PyroError(Exception):
         self.hint = hint
         self.op = op
         if hint:
-            self.__notes__ = [f"hint: {hint}"]
+            self.__notes__ = [f"hint: {printable(hint)}"]
 
     def __str__(self) -> str:
         # That of OSError would look for a number.
-        return str(self.args[0]) if self.args else self.kind
+        return printable(str(self.args[0])) if self.args else self.kind
 
 
 class InvalidError(PyroError, ValueError):

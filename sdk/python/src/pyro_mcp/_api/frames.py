@@ -62,6 +62,11 @@ class Parser:
         """Take what came."""
         self._rest += data
 
+    @property
+    def held(self) -> int:
+        """How many bytes were fed and not taken."""
+        return len(self._rest)
+
     def next(self) -> Frame | None:
         """Return the next frame, or None while it is not whole."""
         rest = self._rest

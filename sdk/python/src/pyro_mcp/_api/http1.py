@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from pyro_mcp._api import limits
+from pyro_mcp._api.errors import InvalidError
 
 QueryValue = str | int | bool | Iterable[str] | None
 
@@ -25,8 +26,13 @@ class ProtocolError(Exception):
 
 
 def segment(text: str) -> str:
-    """Encode a text as one segment of a path."""
-    return quote(text, safe="")
+    """Encode a name as one segment of a path. What a path takes for something else is refused."""
+    try:
+        if text not in ("", ".", ".."):
+            return quote(text, safe="")
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise InvalidError(f"{text!r} is no name of anything")
 
 
 def target(path: str, query: dict[str, QueryValue] | None = None) -> str:

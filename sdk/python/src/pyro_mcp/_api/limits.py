@@ -28,5 +28,7 @@ PATCH_REPLY = 128 << 20
 SHELL_REPLY = 64 << 20
 SERVICE_REPLY = 128 << 20
 FILE_REPLY = 16 << 20
+IN_MEMORY = 256 << 20  # of a file that is read as a whole
 
+HELD = 64 << 20  # that a command prints while it is written to
 CHUNK = 256 << 10  # read or sent at once

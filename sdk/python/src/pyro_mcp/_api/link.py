@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pyro_mcp._api import abort, frames, limits
 from pyro_mcp._api.address import Address
 from pyro_mcp._api.http1 import Body, Head, parse_head
-from pyro_mcp._api.question import FAULTS, AbsentError, Question, explain, too_long
+from pyro_mcp._api.question import FAULTS, AbsentError, Question, explain, too_long, unread
 
 _SLACK = 1.0  # a timeout is not set anew for less
 _LONG = 365 * 86_400.0
@@ -235,6 +235,8 @@ class Stream:
                 can_read, can_write = self._link.ready(limits.PIECE, writing=True)
                 if can_read:
                     self._took(self._link.receive_some())
+                if self._frames.held > limits.HELD:
+                    raise unread(self._question)
                 if can_write and (sent := self._link.send_some(left)):
                     left = left[sent:]
                     end = time.monotonic() + limits.PIECE

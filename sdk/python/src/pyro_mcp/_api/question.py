@@ -29,6 +29,9 @@ class Question(NamedTuple):
     within: float = limits.ANSWER
     limit: int = limits.REPLY  # of the answer, in bytes
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.op}: {self.method} {self.path}>"  # without secrets
+
     def target(self, prefix: str = "") -> str:
         """Return what stands in the request line."""
         return target(prefix + self.path, self.query)
@@ -39,10 +42,11 @@ def encode(body: Mapping[str, Any] | None) -> bytes | None:
     if body is None:
         return None
     try:
-        text = json.dumps({k: v for k, v in body.items() if v is not None}, allow_nan=False)
+        said = {k: v for k, v in body.items() if v is not None}
+        # What is no Unicode would arrive as another text.
+        return json.dumps(said, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as e:
         raise errors.InvalidError(f"the request cannot be JSON: {e}") from e
-    return text.encode()
 
 
 def decode(question: Question, data: bytes) -> dict[str, Any]:
@@ -60,6 +64,15 @@ def too_long(question: Question) -> errors.PyroError:
     """Return the error of an answer beyond its limit."""
     return errors.InternalError(
         f"{question.op}: the answer is longer than {question.limit} bytes", op=question.op
+    )
+
+
+def unread(question: Question) -> errors.PyroError:
+    """Return the error of a stream on which too much comes while something is sent."""
+    return errors.ConflictError(
+        f"{question.op}: more than {limits.HELD} bytes came while it was written to, and were not read",
+        hint="write less at once and read in between, or give all input to run or communicate",
+        op=question.op,
     )
 
 
