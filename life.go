@@ -23,7 +23,7 @@ const (
 )
 
 // Start starts a stopped workspace with the disk that was saved last; one that runs
-// is left as it is. Processes do not come back. It waits for somebody else who is just
+// is left as it is, and api.Conflict where another disk was asked for. Processes do not come back. It waits for somebody else who is just
 // starting or stopping it.
 func (c *Client) Start(ctx context.Context, id string, req api.StartRequest) (*Workspace, error) {
 	if err := req.Check(); err != nil {
@@ -47,6 +47,9 @@ func (c *Client) start(ctx context.Context, kind workspace.Kind, id string, req 
 		switch ws.seen.State {
 		case api.StateStarted, api.StateCreated:
 			if now, err := ws.Status(ctx); err == nil && now.AgentSocket != nil && now.Reason == nil {
+				if err := startedBefore(id, req); err != nil {
+					return nil, err
+				}
 				return c.attach(id, now), nil // it runs, and does not end just now
 			}
 		default:
@@ -60,6 +63,18 @@ func (c *Client) start(ctx context.Context, kind workspace.Kind, id string, req 
 			}
 			return nil, busy
 		}
+	}
+}
+
+// startedBefore refuses to leave a workspace that runs as it is where another state of it was
+// asked for.
+func startedBefore(id string, req api.StartRequest) error {
+	if !req.Previous && req.Reset == "" {
+		return nil
+	}
+	return &api.Error{
+		Kind: api.Conflict, Op: opStart, ID: id, Hint: "`pyro workspace stop " + id + "` first, or `pyro workspace reset " + id + "`",
+		Err: errors.New("it runs, and goes on from no other disk than its own"),
 	}
 }
 

@@ -49,12 +49,27 @@ func TestStart(t *testing.T) {
 func TestStartOfOneThatRuns(t *testing.T) {
 	c := newTestClient(t, roleDie) // nothing is to be started
 	record(t, c, testID, api.StateStarted)
-	socket := "agent.sock"
-	running := api.Workspace{WorkspaceID: testID, State: api.StateStarted, AgentSocket: &socket}
-	serve(t, c, supervisorScript{status: func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, running) }})
+	serve(t, c, supervisorScript{status: itRuns})
 	ws, err := c.Start(t.Context(), testID, api.StartRequest{})
 	if err != nil || ws.Seen().State != api.StateStarted {
 		t.Errorf("Start = %+v, %v", ws, err)
+	}
+}
+
+func itRuns(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, api.Workspace{WorkspaceID: testID, State: api.StateStarted, AgentSocket: new("agent.sock")})
+}
+
+func TestStartFromAnotherDiskOfOneThatRuns(t *testing.T) {
+	for name, req := range map[string]api.StartRequest{"previous": {Previous: true}, "snapshot": {Reset: "s1"}} {
+		t.Run(name, func(t *testing.T) {
+			c := newTestClient(t, "")
+			record(t, c, testID, api.StateStarted)
+			serve(t, c, supervisorScript{status: itRuns})
+			if _, err := c.Start(t.Context(), testID, req); !errors.Is(err, api.Conflict) || api.HintOf(err) == "" {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

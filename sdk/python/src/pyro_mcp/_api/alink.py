@@ -177,15 +177,19 @@ class AsyncStream:
         self._feeding = asyncio.ensure_future(self._feed(pieces))
 
     async def _feed(self, pieces: Iterator[bytes]) -> None:
-        with contextlib.suppress(ConnectionError):  # whoever receives is told
+        while True:
             try:
-                for piece in pieces:
-                    await self._link.send(piece)
-            except ConnectionError:
-                raise
-            except Exception as e:  # noqa: BLE001 - whoever receives raises it
-                self._source_error = e
+                piece = next(pieces, b"")
+            except Exception as e:
+                self._source_error = e  # which whoever receives raises
                 self._link.cut()
+                return
+            if not piece:
+                return
+            try:
+                await self._link.send(piece)
+            except OSError:
+                return  # whoever receives is told
 
     async def close(self) -> None:
         """End the connection, and with it what it was for."""

@@ -191,6 +191,7 @@ class Stream:
         self._question = question
         self._where = where
         self._pieces: Iterator[bytes] | None = None
+        self._source_error: Exception | None = None
         self._piece = memoryview(b"")
         self.patience: float | None = None
 
@@ -204,6 +205,8 @@ class Stream:
                 else:
                     self._fill_or_feed(end)
         except FAULTS as e:
+            if self._source_error is not None:
+                raise self._source_error from None
             waited = self._question._replace(within=self.patience or 0)
             raise explain(waited, self._where, e) from e
         return frame
@@ -253,7 +256,11 @@ class Stream:
     def _fill_or_feed(self, end: float) -> None:
         """Wait until one can receive or send, and do that."""
         if not self._piece and self._pieces is not None:
-            self._piece = memoryview(next(self._pieces, b""))
+            try:
+                self._piece = memoryview(next(self._pieces, b""))
+            except Exception as e:
+                self._source_error = e
+                raise
             if not self._piece:
                 self._pieces = None
                 return

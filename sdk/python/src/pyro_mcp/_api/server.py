@@ -67,9 +67,14 @@ class Server:
 
     def running(self) -> Endpoint | None:
         """Return the way to the server, or None if it does not run."""
-        if self._process is None or self._process.poll() is not None:
+        process = self._process  # another thread may end it meanwhile
+        if process is None or process.poll() is not None:
             return None
-        self._trim()
+        if self._lock.acquire(blocking=False):  # without it the log might be another file by now
+            try:
+                self._trim()
+            finally:
+                self._lock.release()
         return self._endpoint
 
     def endpoint(self) -> Endpoint:

@@ -16,7 +16,7 @@ Command = str | Sequence[str]
 """A line for /bin/sh -lc, or a program and its arguments."""
 
 Input = bytes | str | BinaryIO | Iterable[bytes]
-"""What a command reads: all of it, or a file or pieces that are read as the command goes on."""
+"""What a command reads or a file is written from: all of it, or a file or pieces that are read on the way."""
 
 _MOST = 8 << 20  # bytes of each stream that a result keeps, as those without a stream do
 _PIECE = 32 << 10
@@ -26,7 +26,7 @@ def command_fields(command: Command) -> dict[str, Any]:
     """Return the fields of a command."""
     if isinstance(command, str):
         return {"command": command}
-    words = [os.fspath(word) for word in command]
+    words = [] if isinstance(command, bytes) else [os.fspath(word) for word in command]
     if not words or not all(isinstance(word, str) for word in words):
         raise InvalidError(
             "command is no text and no list of texts", hint="give a line, or a program and its arguments"
@@ -35,11 +35,14 @@ def command_fields(command: Command) -> dict[str, Any]:
 
 
 def whole_seconds(name: str, seconds: float | None) -> int | None:
-    """Return a time in whole seconds, rounded up."""
-    if seconds is None:
-        return None
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise InvalidError(f"{name} is {seconds}, it must be greater than 0")
+    """Return a time in whole seconds, rounded up, if there is one."""
+    return None if seconds is None else needed_seconds(name, seconds)
+
+
+def needed_seconds(name: str, seconds: float) -> int:
+    """Return a time that has to be given in whole seconds, rounded up."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds <= 0:
+        raise InvalidError(f"{name} is {seconds!r}, it must be a number of seconds greater than 0")
     return math.ceil(seconds)
 
 
@@ -62,28 +65,30 @@ def signal_name(name: str) -> str:
 
 def stdin_frames(source: Input) -> Iterator[bytes]:
     """Yield frames with what a command reads, and its end."""
-    if isinstance(source, str):
-        source = source.encode()
-    if isinstance(source, bytes | bytearray | memoryview):
-        view = memoryview(source)
-        for start in range(0, len(view), _PIECE):
-            yield frames.encode(frames.STDIN, bytes(view[start : start + _PIECE]))
-    elif hasattr(source, "read"):
-        while data := source.read(_PIECE):
-            yield frames.encode(frames.STDIN, data.encode() if isinstance(data, str) else data)
-    else:
-        for piece in source:
-            view = memoryview(piece)
-            for start in range(0, len(view), _PIECE):
-                yield frames.encode(frames.STDIN, bytes(view[start : start + _PIECE]))
+    for piece in pieces_of(source, _PIECE):
+        yield frames.encode(frames.STDIN, piece)
     yield frames.encode(frames.STDIN)
+
+
+def pieces_of(content: Input, size: int = limits.CHUNK) -> Iterator[bytes]:
+    """Yield what a content holds, in pieces of a bounded size, none of them empty."""
+    if isinstance(content, str):
+        content = content.encode()
+    if isinstance(content, bytes | bytearray | memoryview):
+        view = memoryview(content).cast("B")
+        for start in range(0, len(view), size):
+            yield bytes(view[start : start + size])
+    elif hasattr(content, "read"):
+        while data := content.read(size):
+            yield from pieces_of(data, size)
+    else:
+        for piece in content:
+            yield from pieces_of(piece, size)
 
 
 def input_frames(data: bytes | str) -> bytes:
     """Return frames with what is written to a command."""
-    view = memoryview(data.encode() if isinstance(data, str) else data)
-    pieces = range(0, len(view), _PIECE)
-    return b"".join(frames.encode(frames.STDIN, bytes(view[at : at + _PIECE])) for at in pieces)
+    return b"".join(frames.encode(frames.STDIN, piece) for piece in pieces_of(data, _PIECE))
 
 
 class Capture:
@@ -170,31 +175,3 @@ def from_json(data: bytes) -> object:
     except (ValueError, RecursionError) as e:
         raise InternalError(f"what the workspace sends is no JSON: {e}") from e
     return value
-
-
-def teller(stream: "bool | Callable[[str, str], object]") -> Callable[[str, bytes], None]:
-    """Return what gets output as it comes: it prints, or tells a function. No bytes are the end."""
-    import codecs
-    import sys
-
-    if not stream:
-        return lambda _, __: None
-    decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
-
-    def show(name: str, text: str) -> None:
-        out = sys.stdout if name == "stdout" else sys.stderr
-        out.write(text)
-        out.flush()
-
-    tell = show if stream is True else stream
-
-    def told(name: str, data: bytes) -> None:
-        if data:
-            if text := decoders[name].decode(data):
-                tell(name, text)
-            return
-        for each, decoder in decoders.items():
-            if text := decoder.decode(b"", True):
-                tell(each, text)
-
-    return told

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pyro_mcp._api.errors import printable
 from pyro_mcp._models.base import Model
 from pyro_mcp._models.workspace import Secret
 
@@ -59,7 +60,7 @@ class ServiceError(RuntimeError):
 
     def __str__(self) -> str:
         service = self.service
-        why = service.error or service.stop_reason or f"exit code {service.exit_code}"
+        why = printable(service.error or service.stop_reason or f"exit code {service.exit_code}")
         return f"service {service.service_name} is {service.state}: {why}"
 
 

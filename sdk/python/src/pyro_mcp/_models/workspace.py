@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pyro_mcp._api.errors import printable
 from pyro_mcp._models.base import Model
 
 E = TypeVar("E", bound="_Ended")
+
+_SAID = 500  # characters of what a command printed that its error tells
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,9 @@ class CommandError(RuntimeError):
         result = self.result
         how = {"timeout": "ran out of time", "oom": "ran out of memory", "canceled": "was canceled"}
         said = result.stderr.strip() or result.stdout.strip()
+        said = printable(said if len(said) <= _SAID else f"…{said[-_SAID:]}")
         text = f"command {result.command!r} {how.get(result.reason or '', f'ended with {result.exit_code}')}"
-        return f"{text}: {said[-500:]}" if said else text
+        return f"{text}: {said}" if said else text
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ class Judge:
 
 def _plain(part: str) -> str:
     """Return what other file systems take a part of a name for."""
-    part = _UNSEEN.sub("", part).partition(":")[0] or part
+    part = _UNSEEN.sub("", part)
+    part = re.split(r"[:\\]", part, maxsplit=1)[0] or part
     return unicodedata.normalize("NFC", part).casefold().rstrip(". ")
 
 

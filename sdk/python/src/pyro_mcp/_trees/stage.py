@@ -28,7 +28,7 @@ class Stage:
             elif made.is_dir() and not made.is_symlink():
                 _place_directory(made, self.output)
             else:
-                os.link(made, self.output, follow_symlinks=False)  # unlike a rename it replaces nothing
+                _place_file(made, self.output)
         except FileExistsError as e:
             raise taken(self.output) from e
 
@@ -36,12 +36,30 @@ class Stage:
         if self.output.is_dir() and not self.output.is_symlink():
             old = self.directory / "old"
             self.output.rename(old)
-            made.rename(self.output)
+            try:
+                made.rename(self.output)
+            except BaseException:
+                old.rename(self.output)
+                raise
         elif made.is_dir() and not made.is_symlink():
             self.output.unlink()
             _place_directory(made, self.output)
         else:
             made.replace(self.output)
+
+
+def _place_file(made: Path, output: Path) -> None:
+    try:
+        os.link(made, output, follow_symlinks=False)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        output.touch(exist_ok=False)
+        try:
+            made.replace(output)
+        except BaseException:
+            output.unlink()
+            raise
 
 
 def _place_directory(made: Path, output: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pyro_mcp._api import frames, limits
+from pyro_mcp._api import frames, limits, words
 from pyro_mcp._api.client import Client, WorkspaceClient
 from pyro_mcp._api.endpoint import Held
 from pyro_mcp._api.errors import ConflictError, DeniedError, InvalidError, of_reply
@@ -21,9 +21,6 @@ from pyro_mcp._trees.repack import Repacker
 from pyro_mcp._trees.stage import staged
 from pyro_mcp._trees.tarread import Reader
 from pyro_mcp._trees.unpack import Counts, Unpacker
-
-Content = bytes | str | BinaryIO | Iterable[bytes]
-"""What a file is written from."""
 
 _TREE_PAUSE = 180.0  # a workspace gives up an agent that says nothing for so long
 _EXPORT = "export from workspace"
@@ -81,7 +78,7 @@ def _creation(
 
 
 def _origin(seed: Source) -> dict[str, str]:
-    path = str(seed.path)
+    path = os.fsencode(seed.path).decode("utf-8", "replace")
     return {"mode": seed.mode, "seed_path": path, "origin_kind": "manual_seed_path", "origin_ref": path}
 
 
@@ -113,7 +110,7 @@ def push(at: WorkspaceClient, tree: Source, destination: str) -> dict[str, Any]:
     return done
 
 
-def upload(at: WorkspaceClient, query: dict[str, QueryValue], content: Content) -> dict[str, Any]:
+def upload(at: WorkspaceClient, query: dict[str, QueryValue], content: words.Input) -> dict[str, Any]:
     """Put bytes of any length into a file of a workspace."""
     question = Question(
         "write file",
@@ -123,7 +120,7 @@ def upload(at: WorkspaceClient, query: dict[str, QueryValue], content: Content) 
         content_type="application/octet-stream",
         within=limits.TREE,
     )
-    return at.ask(question, lambda: pieces_of(content))
+    return at.ask(question, lambda: words.pieces_of(content))
 
 
 def upload_from(
@@ -134,23 +131,6 @@ def upload_from(
         return upload(at, query, path)
     with Path(path).open("rb") as file:
         return upload(at, query, file)
-
-
-def pieces_of(content: Content) -> Iterator[bytes]:
-    """Yield what a content holds, in pieces of a bounded size."""
-    if isinstance(content, str):
-        content = content.encode()
-    if isinstance(content, bytes | bytearray | memoryview):
-        view = memoryview(content)
-        for start in range(0, len(view), limits.CHUNK):
-            yield bytes(view[start : start + limits.CHUNK])
-        return
-    if hasattr(content, "read"):
-        while data := content.read(limits.CHUNK):
-            yield data.encode() if isinstance(data, str) else data
-        return
-    for piece in content:
-        yield from pieces_of(piece)
 
 
 def receive(stream: Stream, question: Question) -> Iterator[bytes | dict[str, Any]]:

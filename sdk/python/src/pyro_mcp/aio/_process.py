@@ -12,6 +12,7 @@ from pyro_mcp._models.workspace import CommandResult
 
 STDOUT = "stdout"
 STDERR = "stderr"
+_MAX_LINE = 1 << 20
 
 
 class Output(NamedTuple):
@@ -83,11 +84,16 @@ class Process:
         return None
 
     async def lines(self) -> AsyncIterator[str]:
-        """Yield the lines of both streams as texts, without their ends."""
+        """Yield the lines of both streams as texts, without their ends.
+
+        One of more than a million characters comes in several parts.
+        """
         decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in (STDOUT, STDERR)}
         held = {STDOUT: "", STDERR: ""}
         async for piece in self:
             *whole, rest = (held[piece.stream] + decoders[piece.stream].decode(piece.data)).split("\n")
+            if len(rest) > _MAX_LINE:  # a guest may never end one
+                whole, rest = [*whole, rest], ""
             held[piece.stream] = rest
             for line in whole:
                 yield line.removesuffix("\r")
@@ -98,7 +104,13 @@ class Process:
     async def write(self, data: bytes | str) -> None:
         """Write to the command's stdin. What it does not read any more is dropped."""
         self._check_input()
-        await self._stream.send_reading(words.input_frames(data))
+        try:
+            await self._stream.send_reading(words.input_frames(data))
+        except BaseException as e:  # half of a frame may be on its way
+            if isinstance(e, Exception):
+                self._error = e
+            await self.close()
+            raise
 
     async def close_stdin(self) -> None:
         """Let the command see the end of its input."""
@@ -202,7 +214,11 @@ class Terminal:
 
     async def write(self, data: bytes | str) -> None:
         """Type something."""
-        await self._stream.send_reading(words.input_frames(data))
+        try:
+            await self._stream.send_reading(words.input_frames(data))
+        except BaseException:  # half of a frame may be on its way
+            await self.close()
+            raise
 
     async def resize(self, cols: int, rows: int) -> None:
         """Change the size of the terminal."""

@@ -169,7 +169,7 @@ class Workspace(Life):
     ) -> Body:
         return {
             **words.command_fields(command),
-            "timeout_seconds": words.whole_seconds("timeout", timeout),
+            "timeout_seconds": words.needed_seconds("timeout", timeout),
             "env": env and dict(env),
             "cwd": cwd,
             "secret_env": secret_env and dict(secret_env),
