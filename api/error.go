@@ -28,6 +28,31 @@ const (
 // Error returns the kind in words.
 func (k Kind) Error() string { return strings.ReplaceAll(string(k), "_", " ") }
 
+// Status is the kind as a status code of HTTP, RFC 9110. What the caller gave up is not told
+// to anybody but by a server that ends.
+func (k Kind) Status() int {
+	switch k {
+	case Invalid:
+		return 400 // Bad Request
+	case Denied:
+		return 403 // Forbidden
+	case NotFound:
+		return 404 // Not Found
+	case Exists, Conflict:
+		return 409 // Conflict
+	case Expired:
+		return 410 // Gone
+	case Unsupported:
+		return 501 // Not Implemented
+	case Unavailable, Canceled:
+		return 503 // Service Unavailable
+	case Timeout:
+		return 504 // Gateway Timeout
+	default:
+		return 500 // Internal Server Error
+	}
+}
+
 // Error is what fails, where, and what to do next. Each fact stands in one field
 // and is printed once.
 type Error struct {

@@ -126,3 +126,14 @@ func TestReplyWithoutKindIsInternal(t *testing.T) {
 		t.Errorf("%v of kind %s", err, KindOf(err))
 	}
 }
+
+func TestStatusOfEveryKind(t *testing.T) {
+	for kind, want := range map[Kind]int{
+		Invalid: 400, Denied: 403, NotFound: 404, Exists: 409, Conflict: 409, Expired: 410,
+		Unsupported: 501, Unavailable: 503, Canceled: 503, Timeout: 504, Internal: 500, "other": 500,
+	} {
+		if got := kind.Status(); got != want {
+			t.Errorf("%s: %d, want %d", kind, got, want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 var layers = [][]string{
 	{"api", "internal/version", "internal/houserules", "internal/autorun", "internal/early"},
 	{"internal/sys", "internal/licenses"},
-	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact"},
+	{"internal/fault", "internal/leaks", "internal/plain", "internal/redact", "internal/gate"},
 	{"internal/archive"},
 	{"internal/store", "internal/journal", "internal/wire", "internal/patch", "internal/source", "internal/clone", "internal/applyback"},
 	{"internal/image", "internal/agent", "internal/config", "internal/programs", "internal/events", "internal/warm"},
@@ -63,9 +63,9 @@ var diet = []struct {
 	{"internal/version", nil, true, "every binary asks it, the small one too"},
 	{"internal/config", []string{"api", "internal/sys"}, false, "what is configured is known before anything is opened"},
 	{"internal/cli", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
-	{"internal/mcpserver", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
+	{"internal/mcpserver", []string{".", "api", "internal/version", "internal/gate"}, false, "what a face can do, a program with the SDK can do"},
 	{"internal/host", []string{"api"}, false, "chat hosts are told how to start pyro, and need not know what it does"},
-	{"internal/httpapi", []string{".", "api", "internal/version"}, false, "what a face can do, a program with the SDK can do"},
+	{"internal/httpapi", []string{".", "api", "internal/version", "internal/gate"}, false, "what a face can do, a program with the SDK can do"},
 	{"examples", []string{".", "api"}, false, "examples show what others can do"},
 	{"gvisor", []string{"api", "internal/sys", "internal/wire", "internal/version"}, false, "the helpers know gVisor and the packet channel, not workspaces"},
 }

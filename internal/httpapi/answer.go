@@ -37,7 +37,7 @@ func fail(w http.ResponseWriter, err error) {
 		failWith(w, r.status, r.err)
 		return
 	}
-	failWith(w, status(api.KindOf(err)), err)
+	failWith(w, api.KindOf(err).Status(), err)
 }
 
 func failWith(w http.ResponseWriter, status int, err error) {
@@ -58,30 +58,6 @@ func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // a client that went away is no error of ours
-}
-
-// status is the HTTP form of a kind, as supervisors have it.
-func status(k api.Kind) int {
-	switch k {
-	case api.Invalid:
-		return http.StatusBadRequest
-	case api.Denied:
-		return http.StatusForbidden
-	case api.NotFound:
-		return http.StatusNotFound
-	case api.Exists, api.Conflict:
-		return http.StatusConflict
-	case api.Expired:
-		return http.StatusGone
-	case api.Unsupported:
-		return http.StatusNotImplemented
-	case api.Unavailable, api.Canceled: // by our own end: nobody else's is answered
-		return http.StatusServiceUnavailable
-	case api.Timeout:
-		return http.StatusGatewayTimeout
-	default:
-		return http.StatusInternalServerError
-	}
 }
 
 // decode reads the JSON that a body is: one value, without fields that nobody knows.

@@ -98,14 +98,3 @@ func TestErrorsHaveKindAndStatus(t *testing.T) {
 		})
 	}
 }
-
-func TestStatusOfEveryKind(t *testing.T) {
-	for kind, want := range map[api.Kind]int{
-		api.Invalid: 400, api.Denied: 403, api.NotFound: 404, api.Exists: 409, api.Conflict: 409, api.Expired: 410,
-		api.Unsupported: 501, api.Unavailable: 503, api.Canceled: 503, api.Timeout: 504, api.Internal: 500, "other": 500,
-	} {
-		if got := status(kind); got != want {
-			t.Errorf("%s: %d, want %d", kind, got, want)
-		}
-	}
-}

@@ -1,16 +1,13 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"golang.org/x/time/rate"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/gate"
 )
 
 // guesses is how many requests without the token are looked at, in a second; what comes
@@ -19,15 +16,15 @@ const guesses = 20
 
 // guarded lets in what may come in at a door.
 func guarded(d door, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(d.token))
+	want := gate.NewToken(d.token)
 	strangers := rate.NewLimiter(guesses, 2*guesses)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case d.host != nil && !d.host(r.Host):
 			refuse(w, http.StatusForbidden, api.Denied, "call it by its address, or by a name in its certificate", "the request is for another host")
-		case !d.isSameOrigin(r):
+		case !gate.IsSameOrigin(r, d.scheme):
 			refuse(w, http.StatusForbidden, api.Denied, "", "the request comes from another origin")
-		case d.token != "" && !hasToken(r, want):
+		case d.token != "" && !want.IsShown(r):
 			if !strangers.Allow() {
 				refuse(w, http.StatusTooManyRequests, api.Unavailable, "wait, and send the token", "too many requests came without the token")
 				return
@@ -46,25 +43,4 @@ func guarded(d door, next http.Handler) http.Handler {
 func refuse(w http.ResponseWriter, status int, kind api.Kind, hint, why string) {
 	w.Header().Set("Connection", "close")
 	failWith(w, status, &api.Error{Kind: kind, Hint: hint, Err: errors.New(why)})
-}
-
-// isSameOrigin refuses what a page of a browser may have sent: this is an API for programs,
-// which name no origin.
-func (d door) isSameOrigin(r *http.Request) bool {
-	for _, origin := range r.Header.Values("Origin") {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != d.scheme || u.Host != r.Host {
-			return false
-		}
-	}
-	return true
-}
-
-// hasToken reports whether a request shows the token in the header Authorization, as RFC
-// 6750, section 2.1 has it, and nowhere else. The comparison takes the same time whatever
-// is shown.
-func hasToken(r *http.Request, want [sha256.Size]byte) bool {
-	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	got := sha256.Sum256([]byte(strings.TrimSpace(shown)))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer")
 }

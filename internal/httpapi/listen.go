@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/gate"
 )
 
 // maxSocket is how long the path of a socket may be, in bytes: unix(7) has 108, and the
@@ -134,14 +135,14 @@ func unreachable(err error) error {
 // listenTCP listens on an address, and with a certificate speaks TLS there. Without one it
 // refuses what is not loopback: the token would be read on the way.
 func listenTCP(ctx context.Context, address string, identity *tls.Certificate) (net.Listener, error) {
-	if err := checkAddress(address); err != nil {
+	if err := gate.CheckAddress(address); err != nil {
 		return nil, &api.Error{Kind: api.Invalid, Hint: "give --listen unix:PATH, or an address and port such as 127.0.0.1:8765", Err: err}
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, &api.Error{Kind: api.Unavailable, Hint: "choose another address with --listen; port 0 is any free one", Err: err}
 	}
-	if at, ok := l.Addr().(*net.TCPAddr); identity == nil && (!ok || !at.IP.IsLoopback()) {
+	if identity == nil && !gate.IsLoopback(l.Addr()) {
 		_ = l.Close()
 		return nil, &api.Error{
 			Kind: api.Denied, Hint: "give --tls-cert and --tls-key, or listen on 127.0.0.1",
@@ -149,17 +150,6 @@ func listenTCP(ctx context.Context, address string, identity *tls.Certificate) (
 		}
 	}
 	return l, nil
-}
-
-func checkAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("address %s: %q is no port from 0 to 65535", clip(address), clip(port))
-	}
-	return nil
 }
 
 // loadIdentity reads a certificate and its key, both in PEM; nil where none is named.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/gate"
 )
 
 const (
@@ -30,6 +31,9 @@ const (
 	// otherwise.
 	DefaultRate = 1000
 )
+
+// TokenVariable names the variable with the token that callers must show.
+const TokenVariable = "PYRO_SERVE_TOKEN"
 
 // Place says where a server is reached, and by whom.
 type Place struct {
@@ -167,7 +171,7 @@ func sweep(ctx context.Context, in string) {
 }
 
 func openTCP(ctx context.Context, p Place) (*entrance, error) {
-	token, madeUp, err := findToken(p.TokenFile, p.Token)
+	token, madeUp, err := gate.FindToken(p.TokenFile, TokenVariable, p.Token)
 	if err != nil {
 		return nil, err
 	}

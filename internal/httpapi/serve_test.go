@@ -162,7 +162,7 @@ func TestPlacesThatAreRefused(t *testing.T) {
 		"a short token":           {Place{Listen: "127.0.0.1:0", TokenFile: file("short", "secret\n", 0o600)}, api.Invalid},
 		"an empty token":          {Place{Listen: "127.0.0.1:0", TokenFile: file("empty", "", 0o600)}, api.Invalid},
 		"a token of two lines":    {Place{Listen: "127.0.0.1:0", TokenFile: file("two", testToken+"\n"+testToken, 0o600)}, api.Invalid},
-		"a long token":            {Place{Listen: "127.0.0.1:0", TokenFile: file("long", strings.Repeat("x", maxToken+1), 0o600)}, api.Invalid},
+		"a long token":            {Place{Listen: "127.0.0.1:0", TokenFile: file("long", strings.Repeat("x", 4097), 0o600)}, api.Invalid},
 		"a directory":             {Place{Listen: "127.0.0.1:0", TokenFile: dir}, api.Invalid},
 		"a short variable":        {Place{Listen: "127.0.0.1:0", Token: "short"}, api.Invalid},
 	} {

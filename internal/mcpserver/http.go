@@ -8,13 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
+	"os"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/net/netutil"
 
 	"github.com/pyro-sandbox/pyro/api"
+	"github.com/pyro-sandbox/pyro/internal/gate"
 )
 
 const (
@@ -26,6 +27,8 @@ const (
 	maxHeader      = 64 << 10
 	connectionIdle = 2 * time.Minute // between two requests on a connection
 	maxConnections = 512             // more wait to be accepted
+
+	tokenVariable = "PYRO_MCP_TOKEN"
 
 	versionHeader = "MCP-Protocol-Version"
 	sessionHeader = "Mcp-Session-Id"
@@ -47,9 +50,13 @@ type HTTPOptions struct {
 func (s *Server) ServeHTTP(ctx context.Context, o HTTPOptions) error {
 	const op = "serve MCP over HTTP"
 	defer s.stop(stopTime)
-	token, madeUp, err := findToken(o)
-	if err != nil {
-		return api.About(op, "", err)
+	var token string
+	var madeUp bool
+	if !o.NoAuth {
+		var err error
+		if token, madeUp, err = gate.FindToken(o.TokenFile, tokenVariable, os.Getenv(tokenVariable)); err != nil {
+			return api.About(op, "", err)
+		}
 	}
 	listener, err := listen(ctx, o)
 	if err != nil {
@@ -87,14 +94,14 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 func listen(ctx context.Context, o HTTPOptions) (net.Listener, error) {
-	if err := checkAddress(o.Listen); err != nil {
+	if err := gate.CheckAddress(o.Listen); err != nil {
 		return nil, &api.Error{Kind: api.Invalid, Hint: "give --listen an address and port such as 127.0.0.1:8765", Err: err}
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
 		return nil, &api.Error{Kind: api.Unavailable, Hint: "choose another address with --listen; port 0 is any free one", Err: err}
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); o.NoAuth && (!ok || !tcp.IP.IsLoopback()) {
+	if o.NoAuth && !gate.IsLoopback(listener.Addr()) {
 		_ = listener.Close()
 		return nil, &api.Error{
 			Kind: api.Denied, Hint: "listen on 127.0.0.1, or leave --no-auth out",
@@ -102,17 +109,6 @@ func listen(ctx context.Context, o HTTPOptions) (net.Listener, error) {
 		}
 	}
 	return listener, nil
-}
-
-func checkAddress(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("address %s: %q is no port from 0 to 65535", clip(address), clip(port))
-	}
-	return nil
 }
 
 // shutDown ends a server in stopTime: calls first, which are answered, then the streams
@@ -143,7 +139,7 @@ func (s *Server) Handler() http.Handler {
 	legacy := limitSessions(maxSessions, s.sessions, mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
 		SessionTimeout: sessionIdle, MaxRequestBodyBytes: maxBody, Logger: s.log,
 	}))
-	return sameOrigin(readBody(func(w http.ResponseWriter, r *http.Request, body []byte) {
+	return fromPrograms(readBody(func(w http.ResponseWriter, r *http.Request, body []byte) {
 		if isModern(r, body) {
 			modern.ServeHTTP(w, r)
 			return

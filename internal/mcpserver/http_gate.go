@@ -2,16 +2,15 @@ package mcpserver
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pyro-sandbox/pyro/internal/gate"
 )
 
 const (
@@ -19,30 +18,23 @@ const (
 	bodyTime = 30 * time.Second // in which a request's body has to be here
 )
 
-// sameOrigin refuses what a page of a browser may have sent. The library looks at Host
-// alone, and net/http's CrossOriginProtection lets GET through.
-func sameOrigin(next http.Handler) http.Handler {
+// fromPrograms refuses what a page of a browser may have sent. The library looks at Host
+// alone.
+func fromPrograms(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, origin := range r.Header.Values("Origin") {
-			u, err := url.Parse(origin)
-			if err != nil || u.Scheme != "http" || u.Host != r.Host {
-				refuse(w, http.StatusForbidden, "the request comes from another origin")
-				return
-			}
+		if !gate.IsSameOrigin(r, "http") {
+			refuse(w, http.StatusForbidden, "the request comes from another origin")
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// wantToken lets those in who show the token in the header Authorization, as RFC 6750,
-// section 2.1 has it, and nowhere else. The comparison takes the same time whatever is
-// shown.
+// wantToken lets those in who show the token.
 func wantToken(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
+	want := gate.NewToken(token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(strings.TrimSpace(shown)))
-		if same := subtle.ConstantTimeCompare(got[:], want[:]) == 1; !same || !strings.EqualFold(scheme, "Bearer") {
+		if !want.IsShown(r) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			refuse(w, http.StatusUnauthorized, "send the header Authorization: Bearer TOKEN")
 			return

@@ -478,12 +478,12 @@ func TestServeHTTPSaysWhatIsWrong(t *testing.T) {
 		"a short token":                   {HTTPOptions{}, "short", api.Invalid, "openssl rand"},
 		"a token of two words":            {HTTPOptions{}, "0123456789 0123456789", api.Invalid, "openssl rand"},
 		"a file that is not there":        {HTTPOptions{TokenFile: "/none"}, "", api.NotFound, "that there is"},
-		"a directory":                     {HTTPOptions{TokenFile: "/"}, "", api.Denied, "chmod 600"},
+		"a directory":                     {HTTPOptions{TokenFile: "/"}, "", api.Invalid, "nothing but the token"},
 		"a file that a group can read":    {HTTPOptions{TokenFile: file(0o640, testToken)}, "", api.Denied, "chmod 600"},
 		"a file that everybody can read":  {HTTPOptions{TokenFile: file(0o604, testToken)}, "", api.Denied, "chmod 600"},
 		"a file with a short token":       {HTTPOptions{TokenFile: file(0o600, "short\n")}, "", api.Invalid, "openssl rand"},
 		"a file with nothing":             {HTTPOptions{TokenFile: file(0o600, "")}, "", api.Invalid, "openssl rand"},
-		"a file with more than the token": {HTTPOptions{TokenFile: file(0o600, strings.Repeat("x", maxToken+1))}, "", api.Invalid, "nothing but the token"},
+		"a file with more than the token": {HTTPOptions{TokenFile: file(0o600, strings.Repeat("x", 4097))}, "", api.Invalid, "nothing but the token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(tokenVariable, c.variable)

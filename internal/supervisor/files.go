@@ -54,7 +54,7 @@ func (s *supervisor) onFiles(w http.ResponseWriter, op string, refused error, do
 	v, err := do()
 	if err != nil {
 		err = s.filesError(op, err)
-		write(w, status(api.KindOf(err)), s.excuse(err))
+		write(w, api.KindOf(err).Status(), s.excuse(err))
 		return
 	}
 	reply(w, v)

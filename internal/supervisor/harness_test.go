@@ -159,7 +159,7 @@ func (r *running) call(t *testing.T, method, path string, body, into any) *api.E
 	if err := json.Unmarshal(answer, &failure); err != nil {
 		t.Fatalf("%s: %v", answer, err)
 	}
-	if want := status(failure.Kind); resp.StatusCode != want {
+	if want := failure.Kind.Status(); resp.StatusCode != want {
 		t.Errorf("status %d for kind %s, want %d", resp.StatusCode, failure.Kind, want)
 	}
 	return &failure

@@ -38,7 +38,7 @@ func (s *supervisor) answer(w http.ResponseWriter, op string, v any, err error) 
 		reply(w, v)
 		return
 	}
-	write(w, status(api.KindOf(err)), s.excuse(api.About(op, s.ID, err)))
+	write(w, api.KindOf(err).Status(), s.excuse(api.About(op, s.ID, err)))
 }
 
 // excuse is an error for a client. What a guest says in one is no place for secrets either.

@@ -250,7 +250,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 
 func reply(w http.ResponseWriter, v any) { write(w, http.StatusOK, v) }
 
-func fail(w http.ResponseWriter, err error) { write(w, status(api.KindOf(err)), api.ReplyTo(err)) }
+func fail(w http.ResponseWriter, err error) { write(w, api.KindOf(err).Status(), api.ReplyTo(err)) }
 
 func write(w http.ResponseWriter, code int, v any) {
 	body, err := json.Marshal(v)
@@ -261,28 +261,4 @@ func write(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1)) // so that its end is seen before ours
 	w.WriteHeader(code)
 	_, _ = w.Write(append(body, '\n')) // a client that went away is no error of ours
-}
-
-// status is the HTTP form of a kind.
-func status(k api.Kind) int {
-	switch k {
-	case api.Invalid:
-		return http.StatusBadRequest
-	case api.Denied:
-		return http.StatusForbidden
-	case api.NotFound:
-		return http.StatusNotFound
-	case api.Exists, api.Conflict:
-		return http.StatusConflict
-	case api.Expired:
-		return http.StatusGone
-	case api.Unsupported:
-		return http.StatusNotImplemented
-	case api.Unavailable:
-		return http.StatusServiceUnavailable
-	case api.Timeout:
-		return http.StatusGatewayTimeout
-	default:
-		return http.StatusInternalServerError
-	}
 }
