@@ -22,13 +22,14 @@ from pyro_mcp._api.errors import (
     PyroError,
     UnsupportedError,
 )
+from pyro_mcp._api.words import pieces_of
 from pyro_mcp._trees import tarread
 from pyro_mcp._trees.judge import Judge
 from pyro_mcp._trees.pack import Source
 from pyro_mcp._trees.patterns import excluded_by
 from pyro_mcp._trees.repack import Repacker
 from pyro_mcp._trees.stage import staged
-from pyro_mcp._trees.transfer import guest_path, pieces_of, source
+from pyro_mcp._trees.transfer import guest_path, source
 from pyro_mcp._trees.unpack import Unpacker
 
 

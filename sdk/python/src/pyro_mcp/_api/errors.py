@@ -10,7 +10,6 @@ import json
 import re
 from typing import Any
 
-
 _ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

@@ -168,7 +168,7 @@ class Client:
         }
         exec_body: Body = {
             **words.command_fields(command),
-            "timeout_seconds": words.whole_seconds("timeout", timeout),
+            "timeout_seconds": words.needed_seconds("timeout", timeout),
             "env": dict(env or {}),
             "cwd": cwd or "",
             "secret_env": dict(secret_env or {}),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pyro_mcp._api import frames, limits
-from pyro_mcp._api.errors import NotFoundError
+from pyro_mcp._api.errors import ConflictError, NotFoundError
 from pyro_mcp._api.face_sync import ApiWorkspace, apart
 from pyro_mcp._api.question import Question
 from pyro_mcp._models.files import (
@@ -69,13 +69,24 @@ class Files:
         return True
 
     def read(self, path: str, *, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Read a whole file as text."""
+        """Read a whole file of at most 256 MiB as text."""
         return (self.read_bytes(path)).decode(encoding, errors)
 
     def read_bytes(self, path: str, *, offset: int = 0, length: int = 0) -> bytes:
-        """Read a file, or a part of it, into memory. A length of 0 is the rest."""
-        pieces = [piece for piece in self.stream(path, offset=offset, length=length)]
-        return b"".join(pieces)
+        """Read a file, or a part of it, into memory. A length of 0 is the rest, at most 256 MiB.
+
+        A file can be longer than the disk that it is on: see :meth:`stream` and :meth:`download`.
+        """
+        data = bytearray()
+        for piece in self.stream(path, offset=offset, length=length or limits.IN_MEMORY + 1):
+            data += piece
+        if not length and len(data) > limits.IN_MEMORY:
+            raise ConflictError(
+                f"read file: {path} holds more than {limits.IN_MEMORY} bytes",
+                hint="use stream or download, or give a length",
+                op="read file",
+            )
+        return bytes(data)
 
     def read_part(self, path: str, *, offset: int | None = None, max_bytes: int = 65536) -> FileRead:
         """Read at most 1 MiB as text, with what is known of the file. Other bytes are U+FFFD."""

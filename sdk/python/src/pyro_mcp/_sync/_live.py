@@ -264,7 +264,7 @@ class Services:
             **words.command_fields(command),
             "cwd": cwd,
             "readiness": words.readiness_fields(ready),
-            "ready_timeout_seconds": words.whole_seconds("ready_timeout", ready_timeout),
+            "ready_timeout_seconds": words.needed_seconds("ready_timeout", ready_timeout),
             "ready_interval_ms": ready_interval_ms,
             "restart": restart,
             "publish": words.publish_fields(publish),

@@ -13,6 +13,7 @@ from pyro_mcp._models.workspace import CommandResult
 
 STDOUT = "stdout"
 STDERR = "stderr"
+_MAX_LINE = 1 << 20
 
 
 class Output(NamedTuple):
@@ -84,11 +85,16 @@ class Process:
         return None
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of both streams as texts, without their ends."""
+        """Yield the lines of both streams as texts, without their ends.
+
+        One of more than a million characters comes in several parts.
+        """
         decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in (STDOUT, STDERR)}
         held = {STDOUT: "", STDERR: ""}
         for piece in self:
             *whole, rest = (held[piece.stream] + decoders[piece.stream].decode(piece.data)).split("\n")
+            if len(rest) > _MAX_LINE:  # a guest may never end one
+                whole, rest = [*whole, rest], ""
             held[piece.stream] = rest
             for line in whole:
                 yield line.removesuffix("\r")
@@ -99,7 +105,13 @@ class Process:
     def write(self, data: bytes | str) -> None:
         """Write to the command's stdin. What it does not read any more is dropped."""
         self._check_input()
-        self._stream.send_reading(words.input_frames(data))
+        try:
+            self._stream.send_reading(words.input_frames(data))
+        except BaseException as e:  # half of a frame may be on its way
+            if isinstance(e, Exception):
+                self._error = e
+            self.close()
+            raise
 
     def close_stdin(self) -> None:
         """Let the command see the end of its input."""
@@ -203,7 +215,11 @@ class Terminal:
 
     def write(self, data: bytes | str) -> None:
         """Type something."""
-        self._stream.send_reading(words.input_frames(data))
+        try:
+            self._stream.send_reading(words.input_frames(data))
+        except BaseException:  # half of a frame may be on its way
+            self.close()
+            raise
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the size of the terminal."""

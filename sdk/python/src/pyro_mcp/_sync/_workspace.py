@@ -3,7 +3,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,6 +11,7 @@ from pyro_mcp._api import limits, words
 from pyro_mcp._api.errors import NotFoundError
 from pyro_mcp._api.face_sync import apart, opening
 from pyro_mcp._api.question import Question, encode
+from pyro_mcp._api.show import Told, teller
 from pyro_mcp._models.workspace import (
     CommandResult,
     Export,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from pyro_mcp._sync._files import Files
     from pyro_mcp._sync._live import Service, Services, Shell, Shells
     from pyro_mcp._sync._manage import Disk, Secrets, Snapshots
-
-Told = Callable[[str, str], object]
-"""Gets output as it comes: "stdout" or "stderr", and text."""
 
 
 class Workspace(Life):
@@ -113,7 +111,8 @@ class Workspace(Life):
 
         A command that fails is no error: see ``exit_code``, or call ``check()``. ``timeout`` is in
         seconds. Of each stream at most 8 MiB are in the result, head and tail. With ``stream`` the
-        output is printed as it comes too, or goes to a function as text. An interrupt, or a task
+        output is printed as it comes too, to a terminal without what that would act upon, or goes
+        to a function as text. An interrupt, or a task
         that is canceled, kills the command.
         """
         body = self._exec_body(command, timeout, env, cwd, secret_env)
@@ -127,7 +126,7 @@ class Workspace(Life):
                 within=words.exec_within(timeout),
                 limit=limits.CAPTURE,
             )
-        tell = words.teller(stream)
+        tell = teller(stream)
         captured = {STDOUT: words.Capture(), STDERR: words.Capture()}
         with self._popen({**body, "stdin": stdin is not None}, timeout) as process:
             if stdin is not None:
@@ -170,7 +169,7 @@ class Workspace(Life):
     ) -> Body:
         return {
             **words.command_fields(command),
-            "timeout_seconds": words.whole_seconds("timeout", timeout),
+            "timeout_seconds": words.needed_seconds("timeout", timeout),
             "env": env and dict(env),
             "cwd": cwd,
             "secret_env": secret_env and dict(secret_env),
@@ -225,11 +224,13 @@ class Workspace(Life):
         exclude: Iterable[str] = (),
         gitignore: bool = False,
         skip_special: bool = False,
+        whole: bool = False,
     ) -> Push:
         """Put a directory or tar archive of this machine into the workspace, all of it or nothing.
 
         What is there and not in it stays. ``exclude`` has patterns as in .gitignore;
-        ``gitignore`` leaves out what git ignores.
+        ``gitignore`` leaves out what git ignores. Of a directory that was pushed before only what
+        differs is sent, unless ``whole`` asks for all.
         """
         from pyro_mcp._trees import transfer
 
@@ -240,6 +241,7 @@ class Workspace(Life):
                     base,
                     transfer.source(path, exclude=exclude, gitignore=gitignore, skip_special=skip_special),
                     dest,
+                    whole=whole,
                 )
             )
         )

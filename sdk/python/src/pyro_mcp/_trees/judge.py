@@ -6,21 +6,20 @@ others are refused.
 """
 
 import hashlib
-import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pyro_mcp._api.errors import DeniedError
-from pyro_mcp._trees.tarread import DIRECTORY, SYMLINK, Member
+from pyro_mcp._trees.autorun import Bare, plain, reason
+from pyro_mcp._trees.tarread import DIRECTORY, FILE, SYMLINK, Member
 
 MAX_GUARDED = 1 << 20
 _MAX_SEED = 1_000_000
 _MAX_WARNINGS = 200
 _MAX_NAME = 4096
 _MAX_PARTS = 256
-# Passed over by HFS+ (Apple Technical Note 1150), so ".g\u200cit" is ".git" there.
-_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_MAX_HELD = 1 << 30  # characters of all names together, where each is kept
 _RENAME = "rename it in the workspace, or export the directories beside it"
 
 
@@ -43,8 +42,10 @@ class Judge:
         self._seed: dict[bytes, Seeded] = {}
         self._names: dict[str, str] = {}
         self._left: set[str] = set()
+        self._bare = Bare()
         self._warnings: list[str] = []
         self._unsaid = 0
+        self._held = 0
 
     def below(self, at: str) -> None:
         """Say where the names count from, below /workspace."""
@@ -71,7 +72,7 @@ class Judge:
         for part in parts:
             if part in ("", ".", ".."):
                 raise DeniedError(f"the name {text[:200]!r} leads out of the tree", hint=_RENAME)
-            if part != ".git" and _plain(part) in (".git", "git~1"):
+            if part != ".git" and plain(part) in (".git", "git~1"):
                 raise DeniedError(f"the name {text[:200]!r} is .git on other file systems", hint=_RENAME)
         return parts
 
@@ -82,11 +83,19 @@ class Judge:
         for depth in range(1, len(parts) + 1):
             name = "/".join(parts[:depth])
             folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+            if folded not in self._names:
+                self.hold(name)
             if self._names.setdefault(folded, name) != name:
                 raise DeniedError(
                     f"{name!r} and {self._names[folded]!r} are one name on other file systems",
                     hint="rename one of them in the workspace, or pass allow_collisions=True",
                 )
+
+    def hold(self, name: str) -> None:
+        """Count what a name takes here that is kept until the end."""
+        self._held += len(name)
+        if self._held > _MAX_HELD:
+            raise DeniedError("the names in the archive are too long together", hint=_RENAME)
 
     def guards(self, parts: list[str], kind: str) -> str:
         """Say why something is left out unless it is as in the seed, or ""."""
@@ -94,15 +103,33 @@ class Judge:
 
     def as_seeded(self, parts: list[str], member: Member, content: bytes) -> bool:
         """Report whether a file or link is as the workspace was seeded with it."""
+        return self._is_seeded(parts, member, hashlib.sha256(content).hexdigest())
+
+    def _is_seeded(self, parts: list[str], member: Member, sha256: str) -> bool:
         full = "/".join(self._at + parts).encode("utf-8", "surrogateescape")
         seeded = self._seed.get(full)
         if seeded is None:
             return False
         if member.kind == SYMLINK:
             return bool(seeded.target) and seeded.target == member.target
-        if seeded.executable != bool(member.mode & 0o111):
-            return False
-        return hashlib.sha256(content).hexdigest() == seeded.sha256
+        return (member.kind, seeded.executable, seeded.sha256) == (FILE, bool(member.mode & 0o111), sha256)
+
+    def watched(self, parts: list[str], member: Member, content: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """Pass content on, and warn of what would run by itself unless it is as in the seed."""
+        why = reason(self._at + parts)
+        digest = hashlib.sha256()
+        for data in content:
+            if why:
+                digest.update(data)
+            yield data
+        if why and not self._is_seeded(parts, member, digest.hexdigest()):
+            self.warn(parts, f"would run by itself: {why}")
+
+    def repository(self, parts: list[str], kind: str) -> None:
+        """Warn of a directory that becomes a repository of git with a name in it."""
+        if self._bare.see(self._at + parts, directory=kind != FILE):
+            why = "git takes it for a repository and does what its config says"
+            self.warn(parts[:-1], f"would run by itself: {why}")
 
     def leave(self, parts: list[str], why: str) -> None:
         """Note that something does not come along."""
@@ -130,18 +157,11 @@ class Judge:
         if len(self._warnings) >= _MAX_WARNINGS:
             self._unsaid += 1
             return
-        self._warnings.append(f"{_quoted('/'.join(self._at + parts))}: {what}")
+        self._warnings.append(f"{_quoted('/'.join(self._at + parts) or '.')}: {what}")
 
     def warnings(self) -> list[str]:
         """Return all lines."""
         return self._warnings + ([f"and {self._unsaid} more"] if self._unsaid else [])
-
-
-def _plain(part: str) -> str:
-    """Return what other file systems take a part of a name for."""
-    part = _UNSEEN.sub("", part)
-    part = re.split(r"[:\\]", part, maxsplit=1)[0] or part
-    return unicodedata.normalize("NFC", part).casefold().rstrip(". ")
 
 
 def _quoted(name: str) -> str:

@@ -4,10 +4,12 @@ What comes out is a pax archive (POSIX.1-2017, pax, "pax Interchange Format") th
 workspace takes as it is: relative names, no owners, times in whole seconds.
 """
 
+import contextlib
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from itertools import chain
 from pathlib import Path
 
 from pyro_mcp._api.errors import ConflictError, DeniedError, InvalidError, NotFoundError, UnsupportedError
@@ -48,15 +50,27 @@ class Source:
         """Yield the archive; a file as it is, compressed or not."""
         return self._directory() if self.mode == DIRECTORY else _file(self.path)
 
-    def plain(self) -> Iterator[bytes]:
-        """Yield the archive in the one form that a push takes."""
-        return self._directory() if self.mode == DIRECTORY else _repacked(self.path)
+    def plain(self, without: Container[str] = ()) -> Iterator[bytes]:
+        """Yield the archive in the one form that a push takes, but for members of a directory."""
+        return self._directory(without) if self.mode == DIRECTORY else _repacked(self.path)
 
-    def _directory(self) -> Iterator[bytes]:
-        yield from _gathered(self._members(str(self.path), ""))
+    def entries(self) -> Iterator[tuple[str, os.stat_result, str]]:
+        """Yield the files, directories and links of a directory: name, status, and a link's target."""
+        for entry, name in self._walk(str(self.path), ""):
+            with contextlib.suppress(FileNotFoundError):  # it has just been removed
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISLNK(found.st_mode):
+                    yield name, found, os.readlink(entry.path)  # noqa: PTH115
+                elif stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
+                    yield name, found, ""
+
+    def _directory(self, without: Container[str] = ()) -> Iterator[bytes]:
+        members = (self._member(*one) for one in self._walk(str(self.path), "") if one[1] not in without)
+        yield from _gathered(chain.from_iterable(members))
         yield bytes(2 * _BLOCK)
 
-    def _members(self, at: str, below: str) -> Iterator[bytes]:
+    def _walk(self, at: str, below: str) -> "Iterator[tuple[os.DirEntry[str], str]]":
+        """Yield what is there, each directory before what is in it."""
         try:
             with os.scandir(at) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -67,9 +81,9 @@ class Source:
             is_dir = entry.is_dir(follow_symlinks=False)
             if any(excluded(name, is_dir) for excluded in self._excluded):
                 continue
-            yield from self._member(entry, name)
+            yield entry, name
             if is_dir:
-                yield from self._members(entry.path, name + "/")
+                yield from self._walk(entry.path, name + "/")
 
     def _member(self, entry: "os.DirEntry[str]", name: str) -> Iterator[bytes]:
         try:
@@ -128,7 +142,7 @@ def _unreadable(path: str, error: OSError) -> Exception:
 def _header(name: str, found: os.stat_result) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.mode = stat.S_IMODE(found.st_mode)
-    info.mtime = int(found.st_mtime)
+    info.mtime = found.st_mtime_ns // 1_000_000_000  # the float may be that of the next second
     return info
 
 

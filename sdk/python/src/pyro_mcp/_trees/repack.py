@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pyro_mcp._api.errors import DeniedError
 from pyro_mcp._trees.judge import MAX_GUARDED, Judge
-from pyro_mcp._trees.tarread import DIRECTORY, HARDLINK, SPECIAL, SYMLINK, Member, Reader
+from pyro_mcp._trees.tarread import DIRECTORY, FILE, HARDLINK, SPECIAL, SYMLINK, Member, Reader
 from pyro_mcp._trees.unpack import Counts
 
 _MAX_ENTRIES = 5_000_000
@@ -43,6 +43,7 @@ class Repacker:
         if name in self._seen or len(self._seen) >= _MAX_ENTRIES:
             raise DeniedError(f"the archive is refused: {name!r} is in it twice, or it has too many entries")
         self._judge.collides(parts)
+        self._judge.repository(parts, member.kind)
         info = tarfile.TarInfo(name)
         info.mode, info.mtime = member.mode & 0o777, member.mtime
         info.type = _TYPES.get(member.kind, tarfile.REGTYPE)
@@ -63,11 +64,15 @@ class Repacker:
                 return
         if member.kind == SYMLINK:
             self._judge.link(parts, member.target)
+        if member.kind in (SYMLINK, HARDLINK) and not why:
+            list(self._judge.watched(parts, member))
         self._seen[name] = member.kind
+        self._judge.hold(name)
         info.size = member.size
         yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-        if member.size:
-            yield from self._archive.content() if content is None else (content,)
+        if member.kind == FILE:
+            plain = self._judge.watched(parts, member, self._archive.content())
+            yield from plain if content is None else (content,)
             yield bytes(-member.size % tarfile.BLOCKSIZE)
             self._bytes += member.size
 

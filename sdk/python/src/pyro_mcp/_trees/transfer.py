@@ -16,8 +16,9 @@ from pyro_mcp._api.http1 import ProtocolError, QueryValue
 from pyro_mcp._api.link import Stream
 from pyro_mcp._api.question import Question, encode, explain
 from pyro_mcp._trees.judge import Judge
-from pyro_mcp._trees.pack import Source
+from pyro_mcp._trees.pack import DIRECTORY, Source
 from pyro_mcp._trees.repack import Repacker
+from pyro_mcp._trees.same import unchanged
 from pyro_mcp._trees.stage import staged
 from pyro_mcp._trees.tarread import Reader
 from pyro_mcp._trees.unpack import Counts, Unpacker
@@ -92,8 +93,8 @@ def _form(boundary: str, request: bytes, seed: Source) -> Iterator[bytes]:
     yield part("skipped", "text/plain") + str(seed.skipped).encode() + f"\r\n--{boundary}--\r\n".encode()
 
 
-def push(at: WorkspaceClient, tree: Source, destination: str) -> dict[str, Any]:
-    """Put a tree into a workspace that runs."""
+def push(at: WorkspaceClient, tree: Source, destination: str, *, whole: bool = False) -> dict[str, Any]:
+    """Put a tree into a workspace that runs; unless all of it is wanted, what differs there."""
     query: dict[str, QueryValue] = {
         "destination": destination,
         "source": str(tree.path),
@@ -103,10 +104,14 @@ def push(at: WorkspaceClient, tree: Source, destination: str) -> dict[str, Any]:
     question = Question(
         "sync workspace", "PUT", "/sync", query, content_type="application/x-tar", within=limits.TREE
     )
-    done = at.ask(question, tree.plain)
+    stays = unchanged(at, tree, query) if tree.mode == DIRECTORY and not whole else {}
+    done = at.ask(question, lambda: tree.plain(stays))
     counts = done.get("workspace_sync")
     if isinstance(counts, dict):
-        counts["skipped_count"] = tree.skipped
+        counts["skipped_count"], counts["unchanged_count"] = tree.skipped, len(stays)
+        for name, more in (("entry_count", len(stays)), ("bytes_written", sum(stays.values()))):
+            if isinstance(counts.get(name), int):
+                counts[name] += more
     return done
 
 

@@ -69,8 +69,10 @@ class Unpacker:
         self._entries += name not in self._kinds
         if self._entries > _MAX_ENTRIES:
             raise _refused(f"it has more than {_MAX_ENTRIES} entries")
+        self._judge.repository(parts, member.kind)
         if self._place(archive, member, parts):
             self._kinds[name] = member.kind
+            self._judge.hold(name)
         else:
             self._entries -= 1
 
@@ -94,8 +96,11 @@ class Unpacker:
             self._dirs["/".join(parts)] = (member.mode, member.mtime)
         elif member.kind == SYMLINK:
             self._symlink(parts, member)
+            if not why:
+                list(self._judge.watched(parts, member))
         elif member.kind == HARDLINK:
             self._hardlink(parts, target)
+            list(self._judge.watched(parts, member))
         else:
             self._file(archive, member, parts, content)
         return True
@@ -110,7 +115,9 @@ class Unpacker:
     def _file(self, archive: Reader, member: Member, parts: list[str], content: bytes | None) -> None:
         fd = os.open(parts[-1], _NEW, 0o600, dir_fd=self._parent(parts))
         with open(fd, "wb", buffering=0) as file:  # noqa: PTH123 - it is open already
-            for data in archive.content() if content is None else (content,):
+            for data in (
+                self._judge.watched(parts, member, archive.content()) if content is None else (content,)
+            ):
                 left = memoryview(data)
                 while left:
                     left = left[file.write(left) :]
@@ -174,6 +181,7 @@ class Unpacker:
             os.close(above)
         name = "/".join(parts)
         self._kinds[name] = DIRECTORY
+        self._judge.hold(name)
         self._dirs[name] = (0o755, -1)
 
     def _walk(self, parts: list[str]) -> int:
