@@ -30,6 +30,14 @@ func (s *supervisor) routeDisk(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/disk/tar", s.serveDiskTar)
 }
 
+// diskInUse is the answer of one that runs to who asks for its disk.
+func (s *supervisor) diskInUse() error {
+	return &api.Error{
+		Kind: api.Conflict, Op: "look at disk of workspace", ID: s.ID, Err: errors.New("it runs, and its disk is in use"),
+		Hint: "`pyro workspace stop " + s.ID + "` first; `pyro workspace file` looks into one that runs",
+	}
+}
+
 // guestPath is how the agent calls a path of the guest. One that was started for a whole
 // disk has its root where others have /workspace.
 func (s *supervisor) guestPath(p string) string {

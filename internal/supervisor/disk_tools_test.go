@@ -162,6 +162,15 @@ func TestADiskIsOnlyLookedAt(t *testing.T) {
 	r.hangUp(t)
 }
 
+func TestTheDiskOfOneThatRunsIsInUse(t *testing.T) {
+	r := newBench(t).start(t, aWorkspace())
+	for _, path := range []string{"/v1/disk/list", "/v1/disk/read?path=x", "/v1/disk/tar"} {
+		if got := refused(t, r, "GET", path, nil); got.Kind != api.Conflict || !strings.Contains(got.Hint, "pyro workspace stop") {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}
+
 func TestWhoLooksHoldsTheWorkspace(t *testing.T) {
 	b := newBench(t)
 	b.stoppedWith(t, "true")

@@ -222,7 +222,8 @@ func (s *supervisor) serveFileContent(w http.ResponseWriter, r *http.Request) {
 		if length == 0 {
 			length = -1
 		}
-		got, err := s.agent().ReadRange(ctx, req.Path, req.Offset, length, pieces{conn})
+		out := &atMostBytes{pieces{conn}, s.mostOut(), s.tooMuchOut()}
+		got, err := s.agent().ReadRange(ctx, req.Path, req.Offset, length, out)
 		if err != nil {
 			s.sendFailure(conn, s.filesError(opReadFile, err))
 			return

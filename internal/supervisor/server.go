@@ -182,6 +182,7 @@ func (s *supervisor) routes() http.Handler {
 	s.routeEvents(mux)
 	s.routeDiff(mux)
 	s.routeSnapshots(mux)
+	mux.HandleFunc("GET /v1/disk/", func(w http.ResponseWriter, _ *http.Request) { fail(w, s.diskInUse()) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &api.Error{Kind: api.Unsupported, Err: fmt.Errorf("%s %s is not known to pyro %s", r.Method, r.URL.Path, s.Version)})
 	})
